@@ -15,31 +15,31 @@ class _Effect(Struct, frozen=True, gc=False):
     pass
 
 
-class OpenTransport(_Effect):
+class OpenTransport(_Effect, frozen=True):
     """Issue a TRANSPORT CONNECT request."""
 
 
-class SendPDU(_Effect):
+class SendPDU(_Effect, frozen=True):
     """Send this PDU."""
 
     pdu: AnyPDU
 
 
-class Indicate(_Effect):
+class Indicate(_Effect, frozen=True):
     """Issue this indication or confirmation primitive to the service user."""
 
     primitive: Indication
 
 
-class StartARTIM(_Effect):
+class StartARTIM(_Effect, frozen=True):
     """Start the ARTIM timer, or start it again if it runs (PS3.8 9.1.5)."""
 
 
-class StopARTIM(_Effect):
+class StopARTIM(_Effect, frozen=True):
     """Stop the ARTIM timer if it runs."""
 
 
-class CloseTransport(_Effect):
+class CloseTransport(_Effect, frozen=True):
     """Close the transport connection."""
 
 

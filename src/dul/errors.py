@@ -1,17 +1,17 @@
 """What can go wrong in the Upper Layer.
 
-    NetworkError
-    +-- ProtocolError                 somebody broke PS3.8
-    |   +-- LocalProtocolError        our own user did: a primitive that the state does not allow
-    |   +-- RemoteProtocolError       the peer did; carries the reason of the A-ABORT that answers it
-    |       +-- UnrecognizedPDU       the first byte is no PDU type
-    |       +-- InvalidPDU            a length, count or value that the PDU cannot have
-    |       +-- PDUTooLong            longer than we announced, or than our cap
-    +-- AssociationRejected           A-ASSOCIATE-RJ
-    +-- AssociationEnded              the association is over
-        +-- AssociationReleased       by an orderly release
-        +-- AssociationAborted        by A-ABORT or A-P-ABORT
-        +-- ConnectionLost            the transport closed under it, or never opened
+NetworkError
++-- ProtocolError                 somebody broke PS3.8
+|   +-- LocalProtocolError        our own user did: a primitive that the state does not allow
+|   +-- RemoteProtocolError       the peer did; carries the reason of the A-ABORT that answers it
+|       +-- UnrecognizedPDU       the first byte is no PDU type
+|       +-- InvalidPDU            a length, count or value that the PDU cannot have
+|       +-- PDUTooLong            longer than we announced, or than our cap
++-- AssociationRejected           A-ASSOCIATE-RJ
++-- AssociationEnded              the association is over
+    +-- AssociationReleased       by an orderly release
+    +-- AssociationAborted        by A-ABORT or A-P-ABORT
+    +-- ConnectionLost            the transport closed under it, or never opened
 """
 
 from dul.reasons import AbortReason, RejectReason

@@ -31,20 +31,20 @@ class Item(Struct, frozen=True, gc=False):
     """Base of every item and sub-item."""
 
 
-class UnknownItem(Item):
+class UnknownItem(Item, frozen=True):
     """An item or sub-item of a type nobody defined here: skipped, and kept (PS3.8 9.3.1)."""
 
     item_type: int
     data: bytes
 
 
-class ApplicationContextItem(Item):
+class ApplicationContextItem(Item, frozen=True):
     """PS3.8 9.3.2.1."""
 
     application_context_name: str
 
 
-class PresentationContextRQItem(Item):
+class PresentationContextRQItem(Item, frozen=True):
     """A proposed presentation context (PS3.8 9.3.2.2)."""
 
     presentation_context_id: int
@@ -52,7 +52,7 @@ class PresentationContextRQItem(Item):
     transfer_syntaxes: tuple[str, ...]
 
 
-class PresentationContextACItem(Item):
+class PresentationContextACItem(Item, frozen=True):
     """The answer to a proposed presentation context (PS3.8 9.3.3.2).
 
     `transfer_syntax` means something only where `result` is 0 (acceptance).
@@ -63,32 +63,32 @@ class PresentationContextACItem(Item):
     transfer_syntax: str
 
 
-class MaximumLengthSubItem(Item):
+class MaximumLengthSubItem(Item, frozen=True):
     """Longest P-DATA-TF, in bytes after the 6-byte header, its sender can receive; 0: no limit (D.1)."""
 
     maximum_length_received: int
 
 
-class ImplementationClassUIDSubItem(Item):
+class ImplementationClassUIDSubItem(Item, frozen=True):
     """PS3.7 D.3.3.2.1."""
 
     implementation_class_uid: str
 
 
-class ImplementationVersionNameSubItem(Item):
+class ImplementationVersionNameSubItem(Item, frozen=True):
     """PS3.7 D.3.3.2.3."""
 
     implementation_version_name: str
 
 
-class AsynchronousOperationsWindowSubItem(Item):
+class AsynchronousOperationsWindowSubItem(Item, frozen=True):
     """PS3.7 D.3.3.3; 0 means any number."""
 
     maximum_number_operations_invoked: int
     maximum_number_operations_performed: int
 
 
-class RoleSelectionSubItem(Item):
+class RoleSelectionSubItem(Item, frozen=True):
     """SCP/SCU role selection (PS3.7 D.3.3.4)."""
 
     sop_class_uid: str
@@ -96,14 +96,14 @@ class RoleSelectionSubItem(Item):
     scp_role: bool
 
 
-class SOPClassExtendedNegotiationSubItem(Item):
+class SOPClassExtendedNegotiationSubItem(Item, frozen=True):
     """PS3.7 D.3.3.5."""
 
     sop_class_uid: str
     service_class_application_information: bytes
 
 
-class SOPClassCommonExtendedNegotiationSubItem(Item):
+class SOPClassCommonExtendedNegotiationSubItem(Item, frozen=True):
     """PS3.7 D.3.3.6; only ever in an A-ASSOCIATE-RQ."""
 
     sop_class_uid: str
@@ -112,7 +112,7 @@ class SOPClassCommonExtendedNegotiationSubItem(Item):
     sub_item_version: int = 0
 
 
-class UserIdentityRQSubItem(Item):
+class UserIdentityRQSubItem(Item, frozen=True):
     """PS3.7 D.3.3.7.1. The fields can be a passcode or a token: `repr` shows neither."""
 
     user_identity_type: int
@@ -124,7 +124,7 @@ class UserIdentityRQSubItem(Item):
         return f"UserIdentityRQSubItem(user_identity_type={self.user_identity_type}, <redacted>)"
 
 
-class UserIdentityACSubItem(Item):
+class UserIdentityACSubItem(Item, frozen=True):
     """PS3.7 D.3.3.7.2."""
 
     server_response: bytes = b""
@@ -144,7 +144,7 @@ UserDataSubItem: TypeAlias = (
 )
 
 
-class UserInformationItem(Item):
+class UserInformationItem(Item, frozen=True):
     """PS3.8 9.3.2.3: the sub-items, in the order of the wire."""
 
     user_data: tuple[UserDataSubItem, ...]
@@ -165,7 +165,7 @@ class PDU(Struct, frozen=True, gc=False):
     pdu_type: ClassVar[PDUType]
 
 
-class _AAssociate(PDU):
+class _AAssociate(PDU, frozen=True):
     """What A-ASSOCIATE-RQ and A-ASSOCIATE-AC have in common (PS3.8 9.3.2, 9.3.3).
 
     The titles are the 16 characters of the wire, padding included, so that an answer can return them
@@ -204,7 +204,7 @@ class _AAssociate(PDU):
         return ()
 
 
-class AAssociateRQ(_AAssociate):
+class AAssociateRQ(_AAssociate, frozen=True):
     """A-ASSOCIATE-RQ (PS3.8 9.3.2)."""
 
     pdu_type = PDUType.A_ASSOCIATE_RQ
@@ -214,7 +214,7 @@ class AAssociateRQ(_AAssociate):
         return tuple(i for i in self.variable_items if isinstance(i, PresentationContextRQItem))
 
 
-class AAssociateAC(_AAssociate):
+class AAssociateAC(_AAssociate, frozen=True):
     """A-ASSOCIATE-AC (PS3.8 9.3.3). The titles are reserved here: sent back as received, never tested."""
 
     pdu_type = PDUType.A_ASSOCIATE_AC
@@ -224,7 +224,7 @@ class AAssociateAC(_AAssociate):
         return tuple(i for i in self.variable_items if isinstance(i, PresentationContextACItem))
 
 
-class AAssociateRJ(PDU):
+class AAssociateRJ(PDU, frozen=True):
     """A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
 
     pdu_type = PDUType.A_ASSOCIATE_RJ
@@ -255,7 +255,7 @@ class PDV(Struct, frozen=True, gc=False):
         return bool(self.message_control_header & 2)
 
 
-class PDataTF(PDU):
+class PDataTF(PDU, frozen=True):
     """P-DATA-TF (PS3.8 9.3.5)."""
 
     pdu_type = PDUType.P_DATA_TF
@@ -263,19 +263,19 @@ class PDataTF(PDU):
     pdvs: tuple[PDV, ...]
 
 
-class AReleaseRQ(PDU):
+class AReleaseRQ(PDU, frozen=True):
     """A-RELEASE-RQ (PS3.8 9.3.6)."""
 
     pdu_type = PDUType.A_RELEASE_RQ
 
 
-class AReleaseRP(PDU):
+class AReleaseRP(PDU, frozen=True):
     """A-RELEASE-RP (PS3.8 9.3.7)."""
 
     pdu_type = PDUType.A_RELEASE_RP
 
 
-class AAbort(PDU):
+class AAbort(PDU, frozen=True):
     """A-ABORT (PS3.8 9.3.8)."""
 
     pdu_type = PDUType.A_ABORT

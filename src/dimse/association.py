@@ -1,0 +1,452 @@
+"""One association as DIMSE sees it: the user of the Upper Layer service (PS3.7 7.5, PS3.8 7).
+
+It takes the indications, turns fragments into messages, and hands requests to the `Performer`, responses to
+the `Invoker`: two tables by Message ID, one for each direction, so that a C-CANCEL finds its operation and
+every response finds who waits for it. Data sets are never joined here: fragments go from the receive
+buffer into the sink that the service opened.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import TypeAlias
+
+from dimse import status
+from dimse.assembler import Assembler, CommandReady, DataChunk
+from dimse.errors import DimseError, InvalidCommandSet
+from dimse.invocation import Invocation, Reply
+from dimse.invoker import Invoker, MakeRequest
+from dimse.listener import AssociationListener
+from dimse.messages import CCancelRQ, Message, Request, Response
+from dimse.operation import Operation, Skip
+from dimse.outbox import HalfSent, Outbox
+from dimse.performer import UNLIMITED_WINDOW, Performer
+from dimse.service import Authorize, DataSetSink, ServiceRegistry
+from dul.enums import Role, State
+from dul.errors import (
+    AssociationAborted,
+    AssociationEnded,
+    AssociationRejected,
+    AssociationReleased,
+    ConnectionLost,
+    InvalidPDU,
+    LocalProtocolError,
+)
+from dul.negotiated import Negotiated, PresentationContext, as_acceptor, as_requestor
+from dul.pdus import PDV, AAssociateAC, AAssociateRJ, AAssociateRQ
+from dul.primitives import (
+    AbortIndication,
+    AssociateConfirmation,
+    AssociateIndication,
+    Indication,
+    PAbortIndication,
+    PDataIndication,
+    ReleaseConfirmation,
+    ReleaseIndication,
+)
+from dul.provider import ServiceProvider
+from dul.reasons import AbortReason
+
+Accept: TypeAlias = Callable[[AAssociateRQ, "Association"], AAssociateAC | AAssociateRJ]
+"""An acceptor's decision on an A-ASSOCIATE-RQ."""
+
+_numbers = itertools.count(1)
+
+_NOTHING_NEGOTIATED = Negotiated({}, 0, 1, 1, "", "", None, None, None, None, {}, ())
+
+
+class Association:
+    """The service user of one Upper Layer association, requestor or acceptor.
+
+    Args:
+        provider: the Upper Layer service provider it uses.
+        services: what the peer may invoke on us.
+        accept: the acceptor's decision; None for a requestor.
+        request: the requestor's A-ASSOCIATE-RQ; None for an acceptor.
+        authorize: judged before each operation the peer invokes.
+        listener: told what happens.
+        maximum_command_length: bytes of one command set.
+
+    Attributes:
+        number: counts the associations of this process from 1; logs name an association by it.
+        negotiated: what was agreed; empty until then.
+        ended: why it is over; None until then.
+    """
+
+    def __init__(
+        self,
+        provider: ServiceProvider,
+        services: ServiceRegistry,
+        *,
+        accept: Accept | None = None,
+        request: AAssociateRQ | None = None,
+        authorize: Authorize | None = None,
+        listener: AssociationListener | None = None,
+        maximum_command_length: int = 65536,
+    ) -> None:
+        self.provider = provider
+        self.listener = listener or AssociationListener()
+        self.number = next(_numbers)
+        self.negotiated: Negotiated = _NOTHING_NEGOTIATED
+        self.ended: AssociationEnded | AssociationRejected | None = None
+        self._accept = accept
+        self._request = request
+        self._maximum_command_length = maximum_command_length
+        self._assembler = Assembler(())
+        self._performer = Performer(self, services, authorize)
+        self._invoker = Invoker(self)
+        self._outbox = Outbox(provider)
+        self._receiving: Operation | Invocation | None = None
+        self._sink: DataSetSink | None = None
+        self._pausing: set[object] = set()
+        self._release_deadline: asyncio.TimerHandle | None = None
+        self._was_established = False
+        self._confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_established(self) -> bool:
+        """True from acceptance until release, abort or loss."""
+        return self._was_established and self.ended is None
+
+    @property
+    def busy(self) -> bool:
+        """True while the peer waits for a response of ours (see `dul.provider.ServiceUser`)."""
+        return bool(self._performer.operations) and self._receiving is None
+
+    @property
+    def operations(self) -> Iterable[Operation]:
+        """The operations the peer invoked that have had no final response yet."""
+        return self._performer.operations.values()
+
+    def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> PresentationContext:
+        """An accepted context on which we are SCU of a SOP class.
+
+        Raises:
+            DimseError: 0122H, none was accepted (with that transfer syntax, where one is given).
+        """
+        for context in self.negotiated.contexts.values():
+            if context.abstract_syntax == abstract_syntax and context.as_scu:
+                if transfer_syntax in (None, context.transfer_syntax):
+                    return context
+        wanted = abstract_syntax if transfer_syntax is None else f"{abstract_syntax} in {transfer_syntax}"
+        raise DimseError(status.SOP_CLASS_NOT_SUPPORTED, f"the peer accepted no context for {wanted}")
+
+    # -- primitives of the Upper Layer (PS3.8 7)
+
+    def indicate(self, primitive: Indication) -> None:
+        """Take an indication or a confirmation."""
+        match primitive:
+            case PDataIndication(pdvs):
+                for pdv in pdvs:
+                    if self.ended is None:
+                        self._receive(pdv)
+            case AssociateIndication(pdu):
+                self._answer(pdu)
+            case AssociateConfirmation(pdu):
+                self._confirm(pdu)
+            case ReleaseIndication():
+                self._peer_releases()
+            case ReleaseConfirmation():
+                self._confirm_release()
+            case AbortIndication(reason):
+                self._end(AssociationAborted(f"the peer aborted: {reason}", reason))
+            case PAbortIndication(None, cause):
+                self._end(ConnectionLost(cause))
+            case PAbortIndication(reason, cause):
+                self._end(AssociationAborted(cause, reason or AbortReason.NOT_SPECIFIED))
+
+    def opened(self) -> None:
+        """The transport connection is open."""
+        self.listener.connected(self)
+
+    def timed_out(self, cause: str) -> None:
+        """A timer of the Upper Layer's adapter expired: a local abort (Evt15)."""
+        self.abort(cause)
+
+    def closed(self) -> None:
+        """The transport connection is gone."""
+        self._end(ConnectionLost("the transport connection closed"))
+        self.listener.closed(self)
+
+    # -- establishing
+
+    def _answer(self, request: AAssociateRQ) -> None:
+        assert self._accept is not None, "a requestor has no A-ASSOCIATE indication"
+        answer = self._accept(request, self)
+        if isinstance(answer, AAssociateRJ):
+            self.provider.associate_reject(answer)
+            self._end(AssociationRejected(answer.result, answer.reason))
+            return
+        self._establish(as_acceptor(request, answer))
+        self.provider.associate_accept(answer)
+        self.listener.established(self)
+
+    def _confirm(self, answer: AAssociateAC | AAssociateRJ) -> None:
+        assert self._request is not None, "an acceptor has no A-ASSOCIATE confirmation"
+        if isinstance(answer, AAssociateRJ):
+            self._end(AssociationRejected(answer.result, answer.reason))
+            return
+        try:
+            self._establish(as_requestor(self._request, answer))
+        except InvalidPDU as error:
+            self.provider.invalid_pdu(error)
+            return
+        self.listener.established(self)
+        if not self._confirmed.done():
+            self._confirmed.set_result(None)
+
+    def _establish(self, negotiated: Negotiated) -> None:
+        self.negotiated = negotiated
+        self._was_established = True
+        self._assembler = Assembler(negotiated.contexts, self._maximum_command_length)
+        self._outbox.maximum_length = negotiated.maximum_length
+        self._performer.window = negotiated.performed or UNLIMITED_WINDOW
+        self._invoker.set_window(negotiated.invoked)
+
+    async def wait_established(self) -> None:
+        """Wait for the acceptor's answer, at most `timers.association` seconds; cancelled, the association is aborted.
+
+        Raises:
+            AssociationRejected: the peer refused.
+            AssociationEnded: it aborted, the connection was lost, or no answer came.
+        """
+        seconds = self.provider.timers.association
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._confirmed)
+        except TimeoutError:
+            self.abort(f"no answer to the A-ASSOCIATE-RQ within {seconds:g} s")
+        except asyncio.CancelledError:
+            self.abort("cancelled while waiting for the A-ASSOCIATE-AC")
+            raise
+        if self.ended is not None:
+            raise self.ended
+
+    # -- receiving
+
+    def _receive(self, pdv: PDV) -> None:
+        try:
+            part = self._assembler.feed(pdv)
+        except InvalidCommandSet as error:
+            self._receive_unreadable(pdv.presentation_context_id, error)
+            return
+        match part:
+            case DataChunk(data, is_last):
+                self._receive_data(data, is_last)
+            case CommandReady(context_id, message):
+                self._receive_command(self.negotiated.contexts[context_id], message)
+
+    def _receive_unreadable(self, context_id: int, error: InvalidCommandSet) -> None:
+        """Answer 0211H where a Message ID says to whom, abort where nothing does (PS3.7 Annex C)."""
+        refusal = error.refusal()
+        if refusal is None:
+            self.abort(f"the peer's command set cannot be read: {error}")
+            return
+        self._receiving, self._sink = None, Skip()
+        self._performer.refuse(self.negotiated.contexts[context_id], refusal)
+
+    def _receive_command(self, context: PresentationContext, message: Message) -> None:
+        match message:
+            case Request():
+                self._receive_request(context, message)
+            case Response():
+                self._receive_response(message)
+            case CCancelRQ():
+                self._performer.cancel(message.message_id_being_responded_to)
+
+    def _receive_request(self, context: PresentationContext, request: Request) -> None:
+        operation = Operation(self, context, request)
+        self._performer.admit(operation)
+        if request.has_data_set:
+            self._receiving, self._sink = operation, operation.sink
+
+    def _receive_response(self, response: Response) -> None:
+        message_id = response.message_id_being_responded_to
+        invocation = self._invoker.find(message_id)
+        if invocation is None:
+            self.abort(f"the peer answered Message ID {message_id}, which we did not use")
+        elif response.has_data_set:
+            self._receiving, self._sink = invocation, invocation.open_data_set(response)
+        else:
+            invocation.deliver(response, None)
+
+    def _receive_data(self, data: bytes | memoryview, is_last: bool) -> None:
+        assert self._sink is not None, "the assembler lets no data set through that no command announced"
+        try:
+            self._sink.write(data)
+            if is_last:
+                self._sink.end()
+        except DimseError as error:
+            self._sink.discard()
+            self._sink = Skip()
+            if self._receiving is not None:
+                self._receiving.failure = error
+        if not is_last:
+            return
+        receiving, self._receiving, self._sink = self._receiving, None, None
+        match receiving:
+            case Operation():
+                self._performer.received(receiving)
+            case Invocation():
+                receiving.complete()
+
+    # -- operations we invoke
+
+    async def invoke(
+        self,
+        request: MakeRequest,
+        context: PresentationContext,
+        data_set: bytes | Iterable[bytes] | None = None,
+        *,
+        timeout: float = 60.0,
+    ) -> Reply:
+        """Invoke an operation that has one response (PS3.7 7.5). Waits while the negotiated window is full.
+
+        Args:
+            request: given the Message ID, makes the command.
+            context: where to send it.
+            data_set: encoded in the context's transfer syntax; an iterable is read as it is sent.
+            timeout: seconds to wait for the response once all is sent.
+
+        Returns:
+            The response, and its data set where it has one.
+
+        Raises:
+            AssociationEnded: the association is over, or ended meanwhile.
+            TimeoutError: no response came; the association stays, and a late response is dropped. Cancelling leaves
+                it in the same state, unless it comes between two PDUs of the request: that aborts.
+        """
+        return await self._invoker.invoke(request, context, data_set, timeout)
+
+    def invoke_many(
+        self,
+        request: MakeRequest,
+        context: PresentationContext,
+        data_set: bytes | None = None,
+        *,
+        timeout: float = 60.0,
+    ) -> AsyncGenerator[Reply, None]:
+        """Invoke an operation with pending responses; yields each as it comes, the final one last.
+
+        Closing the generator early sends a C-CANCEL-RQ and drops what still comes. Arguments and errors as for
+        `invoke`; `timeout` is for each response.
+        """
+        return self._invoker.invoke_many(request, context, data_set, timeout)
+
+    async def send(
+        self, context: PresentationContext, message: Message, data_set: bytes | Iterable[bytes] | None = None
+    ) -> None:
+        """Send one message on a context; a failure in its middle aborts the association.
+
+        Raises:
+            AssociationEnded: the association is over.
+        """
+        if self.ended is not None:
+            raise self.ended
+        try:
+            await self._outbox.send(context.id, message, data_set)
+        except HalfSent as error:
+            self.abort(str(error))
+            cause = error.__cause__
+            raise cause if cause is not None else error from None
+
+    def forget(self, invocation: Invocation) -> None:
+        """An invocation nobody waits for has had its final response."""
+        self._invoker.forget(invocation)
+
+    # -- flow control: several may ask for a pause, and reading goes on when the last no longer does
+
+    def pause_reading(self, who: object) -> None:
+        """Take nothing from the peer until `who` asks to resume."""
+        self._pausing.add(who)
+        self.provider.pause_reading()
+
+    def resume_reading(self, who: object) -> None:
+        """Undo a pause; harmless without one."""
+        if who in self._pausing:
+            self._pausing.discard(who)
+            if not self._pausing:
+                self.provider.resume_reading()
+
+    # -- leaving
+
+    async def release(self) -> None:
+        """Release the association in order (PS3.8 7.2); as its requestor only (PS3.7 A.5).
+
+        Waits at most `timers.release` seconds for the peer's answer and the end of the connection; does nothing
+        where the association is over already.
+
+        Raises:
+            AssociationEnded: it was aborted or lost instead.
+        """
+        if self.ended is not None:
+            return
+        if self.provider.machine.role is Role.ACCEPTOR:
+            raise LocalProtocolError(
+                "only the requestor of an association may release it (PS3.7 A.5): abort it"
+            )
+        self.provider.release_request()
+        seconds = self.provider.timers.release
+        try:
+            async with asyncio.timeout(seconds):
+                await self.provider.wait_closed()
+        except TimeoutError:
+            self.abort(f"the peer did not answer the release within {seconds:g} s")
+        if self.ended is not None and not isinstance(self.ended, AssociationReleased):
+            raise self.ended
+
+    def abort(self, cause: str = "aborted here") -> None:
+        """Abort the association (PS3.8 7.3); does nothing where it is over already."""
+        if self.ended is None:
+            self._end(AssociationAborted(cause))
+            self.provider.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the transport connection is closed and every operation has ended."""
+        await self.provider.wait_closed()
+        await self._performer.wait()
+
+    def operations_ended(self) -> None:
+        """No operation of the peer's is left: a release that waited for that is answered."""
+        if self._release_deadline is not None:
+            self._agree_to_release()
+
+    def _peer_releases(self) -> None:
+        """Answer now, or when the operations in progress have had their responses (AR-7, AR-4)."""
+        self._performer.cancel_all()
+        seconds = self.provider.timers.release
+        self._release_deadline = asyncio.get_running_loop().call_later(seconds, self._agree_to_release)
+        if self._performer.is_idle:
+            self._agree_to_release()
+
+    def _agree_to_release(self) -> None:
+        if self._release_deadline is not None:
+            self._release_deadline.cancel()
+            self._release_deadline = None
+        if self.provider.state in (State.Sta8, State.Sta9, State.Sta12):
+            self.provider.release_response()
+        if self.provider.state is State.Sta13:
+            self._end(AssociationReleased("the peer released the association"))
+
+    def _confirm_release(self) -> None:
+        """Confirmed; after a collision the acceptor still owes its own response (AR-10, Sta12)."""
+        if self.provider.state is State.Sta12:
+            self._agree_to_release()
+        else:
+            self._end(AssociationReleased("the association was released"))
+
+    def _end(self, cause: AssociationEnded | AssociationRejected) -> None:
+        """Everything that waits for the association ends with it."""
+        if self.ended is not None:
+            return
+        self.ended = cause
+        if self._release_deadline is not None:
+            self._release_deadline.cancel()
+        if self._sink is not None:
+            self._sink.discard()
+            self._receiving = self._sink = None
+        self._performer.end()
+        self._invoker.end(cause)
+        if not self._confirmed.done():
+            self._confirmed.set_result(None)
+        self.listener.ended(self, cause)

@@ -1,0 +1,89 @@
+"""One operation we invoked on the peer, and whoever waits for its responses (PS3.7 7.5)."""
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from dimse import status
+from dimse.errors import DimseError
+from dimse.messages import Response
+from dimse.operation import BoundedBuffer
+
+if TYPE_CHECKING:
+    from dimse.association import Association
+
+Reply = tuple[Response, bytes | None]
+
+_HIGH_WATER = 16  # responses; more than that wait in the peer
+
+
+class Invocation:
+    """Responses in the order they came, taken with `next`."""
+
+    def __init__(self, association: "Association", message_id: int) -> None:
+        self.association = association
+        self.message_id = message_id
+        self.failure: DimseError | None = None
+        self._response: Response | None = None
+        self.is_final = False
+        self.is_abandoned = False
+        self._replies: deque[Reply] = deque()
+        self._error: Exception | None = None
+        self._arrived = asyncio.Event()
+        self._buffer = BoundedBuffer()
+
+    def open_data_set(self, response: Response) -> BoundedBuffer:
+        """A response with a data set is being received: where the data set goes."""
+        self._response = response
+        self._buffer = BoundedBuffer()
+        return self._buffer
+
+    def complete(self) -> None:
+        """The data set of the response being received is complete."""
+        assert self._response is not None
+        response, self._response = self._response, None
+        if self.failure is not None:
+            self.fail(self.failure)
+        self.deliver(response, bytes(self._buffer.data))
+
+    def deliver(self, response: Response, data_set: bytes | None) -> None:
+        """A whole response has come."""
+        code: int = response.status
+        self.is_final = not status.is_pending(code)
+        if self.is_abandoned:
+            if self.is_final:
+                self.association.forget(self)
+            return
+        self._replies.append((response, data_set))
+        self._arrived.set()
+        if len(self._replies) >= _HIGH_WATER:
+            self.association.pause_reading(self)
+
+    def fail(self, error: Exception) -> None:
+        """No further response can come, or this one is unusable."""
+        self._error = error
+        self._arrived.set()
+
+    def abandon(self) -> None:
+        """Nobody waits any more; a late response is dropped instead of being taken for nonsense."""
+        self.is_abandoned = not self.is_final
+        self._replies.clear()
+
+    async def next(self, timeout: float) -> Reply:
+        """The next response, at most `timeout` seconds from now.
+
+        Raises:
+            AssociationEnded: the association ended first.
+            DimseError: the response had a data set too long to take.
+            TimeoutError: none came in time.
+        """
+        if not self._replies:
+            async with asyncio.timeout(timeout):
+                await self._arrived.wait()
+        if self._error is not None:
+            raise self._error
+        reply = self._replies.popleft()
+        if not self._replies and self._error is None:
+            self._arrived.clear()
+        self.association.resume_reading(self)
+        return reply

@@ -1,0 +1,102 @@
+"""The operations we invoked on the peer: sent, awaited, matched with their responses (PS3.7 7.5)."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dimse import status
+from dimse.invocation import Invocation, Reply
+from dimse.messages import CCancelRQ, Request
+from dimse.performer import UNLIMITED_WINDOW
+from dul.errors import NetworkError
+from dul.negotiated import PresentationContext
+
+if TYPE_CHECKING:
+    from dimse.association import Association
+
+MakeRequest = Callable[[int], Request]
+"""Given the Message ID, makes the command."""
+
+
+class Invoker:
+    """The table of operations invoked on the peer, by Message ID."""
+
+    def __init__(self, association: "Association") -> None:
+        self._association = association
+        self._invoked: dict[int, Invocation] = {}
+        self._message_ids = itertools.cycle(range(1, 65536))
+        self._window = asyncio.Semaphore(1)
+
+    def set_window(self, invoked: int) -> None:
+        """The negotiated number of outstanding operations; 0: no limit of the peer's (PS3.7 D.3.3.3)."""
+        self._window = asyncio.Semaphore(invoked or UNLIMITED_WINDOW)
+
+    def find(self, message_id: int) -> Invocation | None:
+        """Who waits for responses to a Message ID."""
+        return self._invoked.get(message_id)
+
+    def forget(self, invocation: Invocation) -> None:
+        """It has had its final response, or never will."""
+        self._invoked.pop(invocation.message_id, None)
+
+    def end(self, cause: Exception) -> None:
+        """The association is over: every waiter learns why."""
+        for invocation in self._invoked.values():
+            invocation.fail(cause)
+        self._invoked.clear()
+
+    async def invoke(
+        self,
+        request: MakeRequest,
+        context: PresentationContext,
+        data_set: bytes | Iterable[bytes] | None,
+        timeout: float,
+    ) -> Reply:
+        """See `Association.invoke`."""
+        async with self._window:
+            invocation = self._begin()
+            try:
+                await self._association.send(context, request(invocation.message_id), data_set)
+                return await invocation.next(timeout)
+            finally:
+                self._leave(invocation)
+
+    async def invoke_many(
+        self, request: MakeRequest, context: PresentationContext, data_set: bytes | None, timeout: float
+    ) -> AsyncGenerator[Reply, None]:
+        """See `Association.invoke_many`."""
+        async with self._window:
+            invocation = self._begin()
+            try:
+                await self._association.send(context, request(invocation.message_id), data_set)
+                while True:
+                    reply = await invocation.next(timeout)
+                    yield reply
+                    if not status.is_pending(reply[0].status):
+                        return
+            finally:
+                if self._leave(invocation):
+                    await self._cancel(context, invocation)
+
+    def _begin(self) -> Invocation:
+        message_id = next(i for i in self._message_ids if i not in self._invoked)
+        invocation = Invocation(self._association, message_id)
+        self._invoked[message_id] = invocation
+        return invocation
+
+    def _leave(self, invocation: Invocation) -> bool:
+        """Stop waiting; True where a final response is still to come, and will be dropped when it does."""
+        self._association.resume_reading(invocation)
+        if invocation.is_final or self._association.ended is not None:
+            self.forget(invocation)
+            return False
+        invocation.abandon()
+        return True
+
+    async def _cancel(self, context: PresentationContext, invocation: Invocation) -> None:
+        with suppress(NetworkError):
+            await self._association.send(
+                context, CCancelRQ(message_id_being_responded_to=invocation.message_id)
+            )

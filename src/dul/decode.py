@@ -1,0 +1,409 @@
+"""From the bytes of a PDU to its value (PS3.8 9.3, Annexes D and E; PS3.7 Annex D.3.3).
+
+Everything a peer can get wrong in the shape of a PDU is found here and raised as a RemoteProtocolError; no
+other exception leaves this file, whatever the bytes. Each length is checked against what is left of the
+field around it. Reserved bytes are never tested, unknown items are kept. What the values mean (protocol
+version, names, results) is judged elsewhere, and so is whether the PDU may come now.
+"""
+
+from collections.abc import Callable
+from struct import Struct as Layout
+from typing import TypeAlias
+
+from dul.enums import ContextResult, ItemType
+from dul.errors import InvalidPDU, UnrecognizedPDU
+from dul.framing import FIXED_LENGTH, SHORTEST_A_ASSOCIATE
+from dul.pdus import (
+    PDV,
+    AAbort,
+    AAssociateAC,
+    AAssociateRJ,
+    AAssociateRQ,
+    AnyPDU,
+    ApplicationContextItem,
+    AReleaseRP,
+    AReleaseRQ,
+    AsynchronousOperationsWindowSubItem,
+    ImplementationClassUIDSubItem,
+    ImplementationVersionNameSubItem,
+    MaximumLengthSubItem,
+    PDataTF,
+    PresentationContextACItem,
+    PresentationContextRQItem,
+    RoleSelectionSubItem,
+    SOPClassCommonExtendedNegotiationSubItem,
+    SOPClassExtendedNegotiationSubItem,
+    UnknownItem,
+    UserDataSubItem,
+    UserIdentityACSubItem,
+    UserIdentityRQSubItem,
+    UserInformationItem,
+    VariableItem,
+)
+from dul.reasons import AbortReason, RejectReason
+
+_PDV_HEADER_LENGTH = 6  # item-length, presentation-context-ID, message control header
+_ITEM_HEADER_LENGTH = 4  # item-type, reserved, item-length
+
+_unpack_pdv_header = Layout(">IBB").unpack_from
+_unpack_item_header = Layout(">BBH").unpack_from
+_unpack_pair = Layout(">HH").unpack
+
+# Item-type, second byte (reserved everywhere but in 57H, where it is the version), value.
+_RawItem: TypeAlias = tuple[int, int, bytes]
+
+
+def decode_pdu(pdu_type: int, body: bytes | memoryview) -> AnyPDU:
+    """Decode one PDU.
+
+    Args:
+        pdu_type: first byte of the PDU.
+        body: everything after its 6-byte header.
+
+    Returns:
+        The PDU. `PDV.data` are slices of `body`, so views where it is a memoryview; all else is copied.
+
+    Raises:
+        UnrecognizedPDU: `pdu_type` is none of 01H to 07H.
+        InvalidPDU: a length, count or value the PDU cannot have.
+    """
+    match pdu_type:
+        case 4:
+            return _decode_p_data_tf(body)
+        case 1:
+            return _decode_a_associate_rq(bytes(body))
+        case 2:
+            return _decode_a_associate_ac(bytes(body))
+        case 3:
+            _check_fixed_length("A-ASSOCIATE-RJ", body)
+            return AAssociateRJ(body[1], RejectReason(body[2], body[3]))
+        case 5:
+            _check_fixed_length("A-RELEASE-RQ", body)
+            return AReleaseRQ()
+        case 6:
+            _check_fixed_length("A-RELEASE-RP", body)
+            return AReleaseRP()
+        case 7:
+            return _decode_a_abort(body)
+    raise UnrecognizedPDU(f"PDU-type {pdu_type:02X}H: it must be 01H to 07H")
+
+
+def _check_fixed_length(name: str, body: bytes | memoryview) -> None:
+    if len(body) != FIXED_LENGTH:
+        raise InvalidPDU(f"{name} with PDU-length {len(body)}: it must be {FIXED_LENGTH}")
+
+
+def _decode_a_abort(body: bytes | memoryview) -> AAbort:
+    # An abort that cannot be read is still an abort, and no abort is ever answered (PS3.8 9.3.8).
+    if len(body) != FIXED_LENGTH:
+        return AAbort(AbortReason.SERVICE_USER)
+    return AAbort(AbortReason(body[2], body[3]))
+
+
+def _decode_p_data_tf(body: bytes | memoryview) -> PDataTF:
+    """PS3.8 9.3.5: PDV items that end exactly where the PDU does."""
+    end = len(body)
+    if not end:
+        raise InvalidPDU("P-DATA-TF without a PDV item: it must have one or more")
+    pdvs = []
+    position = 0
+    while position < end:
+        data = position + _PDV_HEADER_LENGTH
+        if data > end:
+            raise InvalidPDU(f"P-DATA-TF ends with {end - position} bytes that are no PDV item")
+        length, context_id, control_header = _unpack_pdv_header(body, position)
+        position += 4 + length
+        if length < 2 or position > end:
+            raise InvalidPDU(
+                f"PDV with item-length {length}: its P-DATA-TF has {end - data + 2} left, 2 are the least"
+            )
+        if not context_id & 1:
+            raise InvalidPDU(f"PDV with presentation context id {context_id}: it must be odd")
+        pdvs.append(PDV(context_id, control_header, body[data:position]))
+    return PDataTF(tuple(pdvs))
+
+
+# -- A-ASSOCIATE-RQ and -AC
+
+
+def _decode_a_associate_rq(body: bytes) -> AAssociateRQ:
+    raw = _variable_items("A-ASSOCIATE-RQ", body, ItemType.PRESENTATION_CONTEXT_RQ)
+    _check_context_ids(raw)
+    items = tuple([_decode_item(item, _RQ_ITEMS) for item in raw])
+    called, calling, version = _titles_and_version(body)
+    return AAssociateRQ(called, calling, items, version, body[36:68])
+
+
+def _decode_a_associate_ac(body: bytes) -> AAssociateAC:
+    raw = _variable_items("A-ASSOCIATE-AC", body, ItemType.PRESENTATION_CONTEXT_AC)
+    items = tuple([_decode_item(item, _AC_ITEMS) for item in raw])
+    called, calling, version = _titles_and_version(body)
+    return AAssociateAC(called, calling, items, version, body[36:68])
+
+
+def _titles_and_version(body: bytes) -> tuple[str, str, int]:
+    return body[4:20].decode("latin-1"), body[20:36].decode("latin-1"), int.from_bytes(body[:2])
+
+
+def _variable_items(name: str, body: bytes, context_type: ItemType) -> list[_RawItem]:
+    """The items after the fixed fields, with those of which there must be one (PS3.8 9.3.2, 9.3.3)."""
+    if len(body) < SHORTEST_A_ASSOCIATE:
+        raise InvalidPDU(f"{name} with PDU-length {len(body)}: it must be {SHORTEST_A_ASSOCIATE} or more")
+    raw = _split(body[SHORTEST_A_ASSOCIATE:], name)
+    types = [item[0] for item in raw]
+    for item_type, what in (
+        (ItemType.APPLICATION_CONTEXT, "application context"),
+        (ItemType.USER_INFORMATION, "user information"),
+    ):
+        if types.count(item_type) != 1:
+            raise InvalidPDU(f"{name} with {types.count(item_type)} {what} items: it must have exactly one")
+    if context_type not in types:
+        raise InvalidPDU(f"{name} without a presentation context item: it must have one or more")
+    return raw
+
+
+def _check_context_ids(raw: list[_RawItem]) -> None:
+    """PS3.8 9.3.2.2: odd, and each but once."""
+    seen = set()
+    for item_type, _, value in raw:
+        if item_type != ItemType.PRESENTATION_CONTEXT_RQ or not value:
+            continue
+        context_id = value[0]
+        if not context_id & 1:
+            raise InvalidPDU(f"presentation context id {context_id}: it must be odd")
+        if context_id in seen:
+            raise InvalidPDU(f"presentation context id {context_id} twice: each must be unique")
+        seen.add(context_id)
+
+
+def _decode_item(raw: _RawItem, decoders: dict[int, Callable[[bytes], VariableItem]]) -> VariableItem:
+    item_type, _, value = raw
+    decoder = decoders.get(item_type)
+    return UnknownItem(item_type, value) if decoder is None else decoder(value)
+
+
+def _decode_application_context(value: bytes) -> ApplicationContextItem:
+    return ApplicationContextItem(_text(value))
+
+
+def _decode_presentation_context_rq(value: bytes) -> PresentationContextRQItem:
+    """PS3.8 9.3.2.2: one abstract syntax, one or more transfer syntaxes."""
+    if len(value) < 4:
+        raise InvalidPDU(f"presentation context item with item-length {len(value)}: it must be 4 or more")
+    context_id = value[0]
+    abstract_syntaxes = []
+    transfer_syntaxes = []
+    for item_type, _, name in _split(value[4:], "presentation context item"):
+        if item_type == ItemType.TRANSFER_SYNTAX:
+            # Some devices put an empty one first; it names nothing, so it offers nothing.
+            if uid := _text(name):
+                transfer_syntaxes.append(uid)
+        elif item_type == ItemType.ABSTRACT_SYNTAX:
+            abstract_syntaxes.append(_text(name))
+    if len(abstract_syntaxes) != 1:
+        raise InvalidPDU(
+            f"presentation context {context_id} with {len(abstract_syntaxes)} abstract syntaxes: "
+            "it must have one"
+        )
+    if not transfer_syntaxes:
+        raise InvalidPDU(
+            f"presentation context {context_id} without a transfer syntax: it must have one or more"
+        )
+    return PresentationContextRQItem(context_id, abstract_syntaxes[0], tuple(transfer_syntaxes))
+
+
+def _decode_presentation_context_ac(value: bytes) -> PresentationContextACItem:
+    """PS3.8 9.3.3.2: one transfer syntax; without acceptance it means nothing and is not tested."""
+    if len(value) < 4:
+        raise InvalidPDU(f"presentation context item with item-length {len(value)}: it must be 4 or more")
+    context_id, result = value[0], value[2]
+    if result != ContextResult.ACCEPTANCE:
+        return PresentationContextACItem(context_id, result, _first_transfer_syntax(value))
+    transfer_syntaxes = _transfer_syntaxes(value)
+    if len(transfer_syntaxes) != 1:
+        raise InvalidPDU(
+            f"presentation context {context_id} accepted with {len(transfer_syntaxes)} transfer syntaxes: "
+            "it must have one"
+        )
+    return PresentationContextACItem(context_id, result, transfer_syntaxes[0])
+
+
+def _transfer_syntaxes(value: bytes) -> list[str]:
+    raw = _split(value[4:], "presentation context item")
+    return [_text(name) for item_type, _, name in raw if item_type == ItemType.TRANSFER_SYNTAX]
+
+
+def _first_transfer_syntax(value: bytes) -> str:
+    try:
+        return next(iter(_transfer_syntaxes(value)), "")
+    except InvalidPDU:
+        return ""
+
+
+# -- User information (PS3.8 9.3.2.3, D.1; PS3.7 D.3.3)
+
+
+def _decode_user_information(value: bytes) -> UserInformationItem:
+    raw = _split(value, "user information item")
+    if [item[0] for item in raw].count(ItemType.MAXIMUM_LENGTH) > 1:
+        raise InvalidPDU("user information item with more than one maximum length sub-item")
+    return UserInformationItem(tuple([_decode_sub_item(item) for item in raw]))
+
+
+def _decode_sub_item(raw: _RawItem) -> UserDataSubItem:
+    item_type, version, value = raw
+    if item_type == ItemType.SOP_CLASS_COMMON_EXTENDED_NEGOTIATION:
+        return _decode_common_extended_negotiation(version, value)
+    decoder = _SUB_ITEMS.get(item_type)
+    return UnknownItem(item_type, value) if decoder is None else decoder(value)
+
+
+def _decode_maximum_length(value: bytes) -> MaximumLengthSubItem:
+    if len(value) != 4:
+        raise InvalidPDU(f"maximum length sub-item with item-length {len(value)}: it must be 4")
+    return MaximumLengthSubItem(int.from_bytes(value))
+
+
+def _decode_implementation_class_uid(value: bytes) -> ImplementationClassUIDSubItem:
+    return ImplementationClassUIDSubItem(_text(value))
+
+
+def _decode_implementation_version_name(value: bytes) -> ImplementationVersionNameSubItem:
+    return ImplementationVersionNameSubItem(_text(value))
+
+
+def _decode_asynchronous_operations_window(value: bytes) -> AsynchronousOperationsWindowSubItem:
+    if len(value) != 4:
+        raise InvalidPDU(
+            f"asynchronous operations window sub-item with item-length {len(value)}: it must be 4"
+        )
+    return AsynchronousOperationsWindowSubItem(*_unpack_pair(value))
+
+
+def _decode_role_selection(value: bytes) -> RoleSelectionSubItem:
+    name = "role selection sub-item"
+    uid, rest = _field(value, name)
+    if len(rest) != 2:
+        raise InvalidPDU(
+            f"{name} with {len(rest)} bytes after its UID: it must have 2, SCU-role and SCP-role"
+        )
+    return RoleSelectionSubItem(_text(uid), bool(rest[0]), bool(rest[1]))
+
+
+def _decode_extended_negotiation(value: bytes) -> SOPClassExtendedNegotiationSubItem:
+    uid, information = _field(value, "SOP class extended negotiation sub-item")
+    return SOPClassExtendedNegotiationSubItem(_text(uid), information)
+
+
+def _decode_common_extended_negotiation(
+    version: int, value: bytes
+) -> SOPClassCommonExtendedNegotiationSubItem:
+    name = "SOP class common extended negotiation sub-item"
+    sop_class_uid, rest = _field(value, name)
+    service_class_uid, rest = _field(rest, name)
+    related, rest = _field(rest, name)
+    # Later versions may add fields; in version 0 there are none (PS3.7 D.3.3.6.1).
+    if rest and version == 0:
+        raise InvalidPDU(f"{name} with {len(rest)} bytes after its last field")
+    related_uids = tuple([_text(uid) for uid in _fields(related, name)])
+    return SOPClassCommonExtendedNegotiationSubItem(
+        _text(sop_class_uid), _text(service_class_uid), related_uids, version
+    )
+
+
+def _decode_user_identity_rq(value: bytes) -> UserIdentityRQSubItem:
+    name = "user identity sub-item"
+    if len(value) < 2:
+        raise InvalidPDU(f"{name} with item-length {len(value)}: it must be 6 or more")
+    primary_field, rest = _field(value[2:], name)
+    secondary_field, rest = _field(rest, name)
+    _check_end(rest, name)
+    return UserIdentityRQSubItem(value[0], bool(value[1]), primary_field, secondary_field)
+
+
+def _decode_user_identity_ac(value: bytes) -> UserIdentityACSubItem:
+    name = "user identity response sub-item"
+    server_response, rest = _field(value, name)
+    _check_end(rest, name)
+    return UserIdentityACSubItem(server_response)
+
+
+# The presentation context item of the one PDU is an unknown item in the other.
+_RQ_ITEMS: dict[int, Callable[[bytes], VariableItem]] = {
+    ItemType.APPLICATION_CONTEXT: _decode_application_context,
+    ItemType.PRESENTATION_CONTEXT_RQ: _decode_presentation_context_rq,
+    ItemType.USER_INFORMATION: _decode_user_information,
+}
+_AC_ITEMS: dict[int, Callable[[bytes], VariableItem]] = {
+    ItemType.APPLICATION_CONTEXT: _decode_application_context,
+    ItemType.PRESENTATION_CONTEXT_AC: _decode_presentation_context_ac,
+    ItemType.USER_INFORMATION: _decode_user_information,
+}
+_SUB_ITEMS: dict[int, Callable[[bytes], UserDataSubItem]] = {
+    ItemType.MAXIMUM_LENGTH: _decode_maximum_length,
+    ItemType.IMPLEMENTATION_CLASS_UID: _decode_implementation_class_uid,
+    ItemType.ASYNCHRONOUS_OPERATIONS_WINDOW: _decode_asynchronous_operations_window,
+    ItemType.SCP_SCU_ROLE_SELECTION: _decode_role_selection,
+    ItemType.IMPLEMENTATION_VERSION_NAME: _decode_implementation_version_name,
+    ItemType.SOP_CLASS_EXTENDED_NEGOTIATION: _decode_extended_negotiation,
+    ItemType.USER_IDENTITY_RQ: _decode_user_identity_rq,
+    ItemType.USER_IDENTITY_AC: _decode_user_identity_ac,
+}
+
+
+# -- The pieces all of them are made of
+
+
+def _split(data: bytes, parent: str) -> list[_RawItem]:
+    """Cut `data` into items; they must fill it exactly."""
+    items = []
+    position, end = 0, len(data)
+    while position < end:
+        value = position + _ITEM_HEADER_LENGTH
+        if value > end:
+            raise InvalidPDU(f"{parent} ends with {end - position} bytes that are no item")
+        item_type, second, length = _unpack_item_header(data, position)
+        position = value + length
+        if position > end:
+            raise InvalidPDU(
+                f"item {item_type:02X}H with item-length {length}: the {parent} has {end - value} bytes left"
+            )
+        items.append((item_type, second, data[value:position]))
+    return items
+
+
+def _field(data: bytes, parent: str) -> tuple[bytes, bytes]:
+    """The field that `data` begins with, a 2-byte length and as many bytes; and what comes after it."""
+    stop = _field_stop(data, 0, parent)
+    return data[2:stop], data[stop:]
+
+
+def _fields(data: bytes, parent: str) -> list[bytes]:
+    """Cut `data` into such fields; they must fill it exactly. No slicing of the rest: there can be 32,767."""
+    fields = []
+    position = 0
+    while position < len(data):
+        value = position + 2
+        position = _field_stop(data, position, parent)
+        fields.append(data[value:position])
+    return fields
+
+
+def _field_stop(data: bytes, position: int, parent: str) -> int:
+    left = len(data) - position
+    if left < 2:
+        raise InvalidPDU(f"{parent} with {left} bytes where the 2-byte length of a field must be")
+    length = int.from_bytes(data[position : position + 2])
+    if length > left - 2:
+        raise InvalidPDU(f"{parent} with a field of length {length}: it has {left - 2} bytes left")
+    return position + 2 + length
+
+
+def _check_end(rest: bytes, parent: str) -> None:
+    if rest:
+        raise InvalidPDU(f"{parent} with {len(rest)} bytes after its last field")
+
+
+def _text(value: bytes) -> str:
+    """A UID, or other text, without the padding that some peers add (PS3.8 Annex F)."""
+    return value.rstrip(b"\0 ").decode("latin-1")

@@ -1,0 +1,264 @@
+"""The Upper Layer service provider, less its transport (PS3.8 7, 9.2).
+
+Joins the state machine to its user: requests and responses become events, effects become calls. The two
+adapters, `dul.transport` and `dul.streams`, add the socket and the clock. No asyncio here.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from dul.decode import decode_pdu
+from dul.effects import CloseTransport, Indicate, OpenTransport, SendPDU, StartARTIM, StopARTIM
+from dul.encode import encode_pdu
+from dul.enums import Role, State
+from dul.errors import RemoteProtocolError
+from dul.framing import HEADER_LENGTH, PDULimits
+from dul.machine import UpperLayer
+from dul.observation import Observer, PDUReceived, PDUSent
+from dul.pdus import AAssociateAC, AAssociateRJ, AAssociateRQ, PDataTF
+from dul.primitives import Indication, PDataIndication
+from dul.timers import Timers
+
+
+class ServiceUser(Protocol):
+    """Who uses the Upper Layer service: takes the indications and confirmations (PS3.8 7).
+
+    A `RemoteProtocolError` raised while taking a P-DATA indication says that its fragments make no message:
+    it is treated as an invalid PDU (Evt19). No other exception may escape.
+    """
+
+    def opened(self) -> None:
+        """The transport connection is open. Always the first call."""
+
+    def indicate(self, primitive: Indication) -> None:
+        """Take one primitive. Called from inside the transport's callback: be quick, and do not block."""
+
+    @property
+    def busy(self) -> bool:
+        """True while the peer waits for us, so that its silence is no idleness."""
+
+    def timed_out(self, cause: str) -> None:
+        """A timer other than ARTIM expired: abort the association (Evt15), saying why to whoever should know."""
+
+    def closed(self) -> None:
+        """The transport connection is gone. Always the last call, however the association ended."""
+
+
+class ProviderOptions(Struct, frozen=True, kw_only=True):
+    """What every association of a listener or a requestor has in common.
+
+    Attributes:
+        limits: longest PDUs taken from the peer, in bytes.
+        timers: waits, in seconds.
+        refuse: judged on each A-ASSOCIATE-RQ before the user sees it (AE-6); returns the A-ASSOCIATE-RJ or None.
+        observe: told each PDU and each transition; None costs nothing.
+    """
+
+    limits: PDULimits = PDULimits()
+    timers: Timers = Timers()
+    refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None
+    observe: Observer | None = None
+
+
+UserFactory: TypeAlias = Callable[["ServiceProvider"], ServiceUser]
+"""Makes the user of a new association; called when its transport connection opens."""
+
+
+class ServiceProvider(ABC):
+    """One association as its user sees it: the service primitives, and flow control both ways.
+
+    Attributes:
+        peer: the other side's address, as text.
+        pdus_received, bytes_received, pdus_sent, bytes_sent: what went over the wire, PDU headers included.
+    """
+
+    def __init__(self, role: Role, make_user: UserFactory, options: ProviderOptions) -> None:
+        self.machine = UpperLayer(role, observe=options.observe, refuse=options.refuse)
+        self.limits = options.limits
+        self.timers = options.timers
+        self.peer = "not connected"
+        self.pdus_received = self.bytes_received = 0
+        self.pdus_sent = self.bytes_sent = 0
+        self._observe = options.observe
+        self._performing = False
+        self._half_closed = False
+        self.user = make_user(self)
+
+    @property
+    def state(self) -> State:
+        """Where the association stands (PS3.8 9.2.1)."""
+        return self.machine.state
+
+    # -- requests and responses of the user (PS3.8 7); each raises LocalProtocolError in a state that has no cell for it
+
+    def associate_accept(self, pdu: AAssociateAC) -> None:
+        """A-ASSOCIATE response, accept (Evt7)."""
+        self.machine.handle_associate_accept(pdu)
+        self._perform()
+
+    def associate_reject(self, pdu: AAssociateRJ) -> None:
+        """A-ASSOCIATE response, reject (Evt8)."""
+        self.machine.handle_associate_reject(pdu)
+        self._perform()
+
+    def p_data(self, pdu: PDataTF) -> None:
+        """P-DATA request (Evt9). Follow it with `await drain()` before building the next one."""
+        self.machine.handle_p_data_request(pdu)
+        self._perform()
+
+    def release_request(self) -> None:
+        """A-RELEASE request (Evt11): only the requestor of the association may (PS3.7 A.5)."""
+        self.machine.handle_release_request()
+        self._perform()
+
+    def release_response(self) -> None:
+        """A-RELEASE response (Evt14)."""
+        self.machine.handle_release_response()
+        self._perform()
+
+    def abort(self) -> None:
+        """A-ABORT request (Evt15). Never raises; where Table 9-10 has no cell the transport is closed instead."""
+        if self.machine.state in (State.Sta2, State.Sta13):
+            self._close_transport(now=self.machine.state is State.Sta13)
+            return
+        self.machine.handle_abort_request()
+        self._perform()
+
+    def invalid_pdu(self, error: RemoteProtocolError) -> None:
+        """What the last PDU said cannot be (Evt19): found by the user, answered by the provider."""
+        self.machine.handle_invalid_pdu(error)
+        self._perform()
+
+    # -- flow control
+
+    @property
+    @abstractmethod
+    def writing_paused(self) -> bool:
+        """True while more is waiting to be sent than the high-water mark allows."""
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """Wait until the peer has taken enough of what was sent; raises AssociationEnded where it never will."""
+
+    @abstractmethod
+    def pause_reading(self) -> None:
+        """Take no further PDU from the peer. TCP then holds the peer back; a pause has the `pdu` timer as deadline."""
+
+    @abstractmethod
+    def resume_reading(self) -> None:
+        """Go on taking PDUs, with those that had already arrived first."""
+
+    @abstractmethod
+    async def wait_closed(self) -> None:
+        """Wait until the transport connection is closed."""
+
+    # -- what an adapter adds
+
+    @abstractmethod
+    def _open_transport(self) -> None: ...
+
+    @abstractmethod
+    def _write(self, data: bytes) -> None: ...
+
+    @abstractmethod
+    def _half_close(self) -> None:
+        """Say that nothing more will be sent; where the transport cannot, flush and close."""
+
+    @abstractmethod
+    def _close_transport(self, *, now: bool = False) -> None: ...
+
+    @abstractmethod
+    def _start_artim(self, seconds: float) -> None: ...
+
+    @abstractmethod
+    def _stop_artim(self) -> None: ...
+
+    # -- what an adapter calls
+
+    def _connected(self) -> None:
+        self.user.opened()
+        if self.machine.role is Role.REQUESTOR:
+            self.machine.handle_transport_connected()
+        else:
+            self.machine.handle_transport_accepted()
+        self._perform()
+
+    def _transport_closed(self) -> None:
+        self.machine.handle_transport_closed()
+        self._perform()
+
+    def _artim_expired(self) -> None:
+        self.machine.handle_artim_expired()
+        self._perform(closing_now=True)
+
+    def _receive(self, pdu_type: int, raw: memoryview) -> None:
+        """Take one whole PDU, header included; what it carries is used up when this returns."""
+        self.pdus_received += 1
+        self.bytes_received += len(raw)
+        with raw[HEADER_LENGTH:] as body:
+            try:
+                pdu = decode_pdu(pdu_type, body)
+            except RemoteProtocolError as error:
+                self._invalid(error, raw)
+                return
+            if self._observe is not None:
+                self._observe(PDUReceived(bytes(raw)))
+            self.machine.handle_pdu(pdu)
+            self._perform()
+            if isinstance(pdu, PDataTF):
+                # The memory will hold another patient's bytes: a view kept by mistake must raise, not read them.
+                for pdv in pdu.pdvs:
+                    pdv.data.release()  # type: ignore[union-attr]
+
+    def _invalid(self, error: RemoteProtocolError, raw: bytes | memoryview) -> None:
+        if self._observe is not None:
+            self._observe(PDUReceived(bytes(raw)))
+        self.invalid_pdu(error)
+
+    def _perform(self, *, closing_now: bool = False) -> None:
+        """Perform effects until there are none; a primitive issued meanwhile joins the same run."""
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while effects := self.machine.take_effects():
+                for effect in effects:
+                    self._perform_one(effect, closing_now)
+        finally:
+            self._performing = False
+        if self.machine.state is State.Sta13 and not self._half_closed:
+            self._half_closed = True
+            self._half_close()
+
+    def _perform_one(self, effect: object, closing_now: bool) -> None:
+        match effect:
+            case Indicate(primitive):
+                self._indicate(primitive)
+            case SendPDU(pdu):
+                data = encode_pdu(pdu)
+                self.pdus_sent += 1
+                self.bytes_sent += len(data)
+                if self._observe is not None:
+                    self._observe(PDUSent(data))
+                self._write(data)
+            case StartARTIM():
+                in_sta2 = self.machine.state is State.Sta2
+                self._start_artim(self.timers.artim if in_sta2 else self.timers.artim_close)
+            case StopARTIM():
+                self._stop_artim()
+            case CloseTransport():
+                self._close_transport(now=closing_now)
+            case OpenTransport():
+                self._open_transport()
+
+    def _indicate(self, primitive: Indication) -> None:
+        if not isinstance(primitive, PDataIndication):
+            self.user.indicate(primitive)
+            return
+        try:
+            self.user.indicate(primitive)
+        except RemoteProtocolError as error:
+            self.machine.handle_invalid_pdu(error)

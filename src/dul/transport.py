@@ -1,0 +1,384 @@
+"""The adapter the server runs on: the core over `asyncio.BufferedProtocol` (PS3.8 9.1).
+
+Reads land in a buffer shared by the loop (`dul.buffers`), whole PDUs are framed in place, decoded, given to
+the state machine, and its effects performed before the callback returns. `dul.streams` drives the same core
+in fewer lines: read that one first. This file must not know what a PDU means.
+"""
+
+import asyncio
+import socket
+import ssl
+from typing import Any, cast
+
+from dul.buffers import Buffer, BufferPool, BuffersExhausted
+from dul.enums import Role, State
+from dul.errors import ConnectionLost, RemoteProtocolError
+from dul.framing import HEADER_LENGTH, read_header
+from dul.pdus import AAssociateRQ
+from dul.provider import ProviderOptions, ServiceProvider, UserFactory
+
+WRITE_HIGH_WATER = 1 << 20
+WRITE_LOW_WATER = 256 << 10
+
+
+class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
+    """One association over one asyncio transport, TCP or TLS."""
+
+    def __init__(
+        self, role: Role, make_user: UserFactory, options: ProviderOptions, pool: BufferPool
+    ) -> None:
+        super().__init__(role, make_user, options)
+        self._loop = asyncio.get_running_loop()
+        self._pool = pool
+        self._transport: asyncio.Transport | None = None
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._artim: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        # The partial PDU: bytes start to end of a buffer we keep. None while nothing is pending.
+        self._kept: Buffer | None = None
+        self._start = 0
+        self._end = 0
+        self._partial_since: float | None = None
+        self._out_of_step = False  # a header was wrong: nobody knows where the next PDU begins
+        self._reading_paused_since: float | None = None
+        self._writing_paused_since: float | None = None
+        self._drained: list[asyncio.Future[None]] = []
+        self._last_activity = self._loop.time()
+
+    # -- asyncio's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are asyncio's in all but their base class.
+        self._transport = transport = cast(asyncio.Transport, transport)
+        transport.set_write_buffer_limits(WRITE_HIGH_WATER, WRITE_LOW_WATER)
+        self.peer = _peer_name(transport)
+        _keep_alive(transport)
+        self._watch_over()
+        self._connected()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self._kept is None:
+            return self._pool.shared.view
+        return self._kept.view[self._end :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._last_activity = self._loop.time()
+        if self._kept is not None:
+            self._end += nbytes
+            self._take_pdus(self._kept, self._start, self._end)
+        else:
+            self._take_pdus(self._pool.shared, 0, nbytes)
+
+    def eof_received(self) -> bool:
+        return False  # the transport closes and `connection_lost` follows: Evt17
+
+    def pause_writing(self) -> None:
+        self._writing_paused_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        self._writing_paused_since = None
+        for waiter in self._drained:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._drained.clear()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The one place where every association ends, however it came to that."""
+        self._stop_artim()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._release_buffer()
+        self._transport_closed()
+        if not self._closed.done():
+            self._closed.set_result(None)
+        self.resume_writing()
+        self.user.closed()
+
+    # -- PDUs out of the buffer
+
+    def _take_pdus(self, buffer: Buffer, start: int, end: int) -> None:
+        while start < end and self._reading_paused_since is None:
+            if self._out_of_step or self.machine.state is State.Sta1:
+                start = end
+                break
+            try:
+                header = read_header(buffer.data, start, end, self.limits)
+            except RemoteProtocolError as error:
+                self._out_of_step = True
+                self._invalid(error, buffer.view[start:end])
+                continue
+            if header is None:
+                break
+            stop = start + HEADER_LENGTH + header[1]
+            if stop > end:
+                break
+            with buffer.view[start:stop] as raw:
+                self._receive(header[0], raw)
+            start = stop
+        self._keep_rest(buffer, start, end)
+
+    def _keep_rest(self, buffer: Buffer, start: int, end: int) -> None:
+        if start == end:
+            self._release_buffer()
+            return
+        if self._kept is None:
+            try:
+                self._kept = self._pool.keep_shared()
+            except BuffersExhausted:
+                self._loop.call_soon(self.abort)
+                return
+            self._partial_since = self._loop.time()
+        elif start != self._start:
+            self._partial_since = self._loop.time()  # the PDU that began before is complete, this is another
+        self._start, self._end = start, end
+        self._make_room(self._kept)
+
+    def _make_room(self, buffer: Buffer) -> None:
+        """See to it that the pending PDU fits behind its first byte, moving or replacing the buffer."""
+        pending = self._end - self._start
+        wanted = self._wanted(buffer)
+        if len(buffer) - self._start > max(wanted, pending):
+            return
+        target = buffer
+        if wanted > len(buffer):
+            try:
+                target = self._pool.lend(wanted)
+            except BuffersExhausted:
+                self._loop.call_soon(self.abort)
+                return
+        target.view[:pending] = buffer.view[self._start : self._end]
+        self._start, self._end = 0, pending
+        if target is not buffer:
+            self._pool.give_back(buffer)
+            self._kept = target
+
+    def _wanted(self, buffer: Buffer) -> int:
+        try:
+            header = read_header(buffer.data, self._start, self._end, self.limits)
+        except RemoteProtocolError:
+            return HEADER_LENGTH  # reading is paused before it; it is answered when its turn comes
+        return HEADER_LENGTH if header is None else HEADER_LENGTH + header[1]
+
+    def _release_buffer(self) -> None:
+        self._partial_since = None
+        if self._kept is not None:
+            self._pool.give_back(self._kept)
+            self._kept = None
+            self._start = self._end = 0
+
+    # -- flow control
+
+    @property
+    def writing_paused(self) -> bool:
+        return self._writing_paused_since is not None
+
+    async def drain(self) -> None:
+        if self._closed.done():
+            raise ConnectionLost(f"the connection with {self.peer} is closed")
+        if self._writing_paused_since is None:
+            return
+        waiter = self._loop.create_future()
+        self._drained.append(waiter)
+        await waiter
+        if self._closed.done():
+            raise ConnectionLost(f"the connection with {self.peer} closed while data was being sent")
+
+    def pause_reading(self) -> None:
+        if self._reading_paused_since is not None or self.machine.state is State.Sta13:
+            return
+        self._reading_paused_since = self._loop.time()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._reading_paused_since is None:
+            return
+        self._reading_paused_since = None
+        # Never from here: the caller may stand inside an indication of ours.
+        self._loop.call_soon(self._go_on_reading)
+
+    def _go_on_reading(self) -> None:
+        if self._reading_paused_since is not None or self._closed.done():
+            return
+        if self._kept is not None:
+            self._partial_since = self._loop.time()  # our pause does not count against the peer
+            self._take_pdus(self._kept, self._start, self._end)
+        if self._reading_paused_since is None and self._transport is not None:
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    async def wait_closed(self) -> None:
+        await asyncio.shield(self._closed)
+
+    # -- effects
+
+    def _open_transport(self) -> None:
+        pass  # `request_association` opens it; nothing can be done before it has
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._half_closed:
+            self._last_activity = self._loop.time()
+            self._transport.write(data)
+
+    def _half_close(self) -> None:
+        self.resume_reading()  # the peer's close must be seen
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _close_transport(self, *, now: bool = False) -> None:
+        if self._transport is None:
+            return
+        if now:
+            self._transport.abort()  # close() would first wait for a peer that no longer reads
+        else:
+            self._transport.close()
+
+    def _start_artim(self, seconds: float) -> None:
+        self._stop_artim()
+        self._artim = self._loop.call_later(seconds, self._artim_expired)
+
+    def _stop_artim(self) -> None:
+        if self._artim is not None:
+            self._artim.cancel()
+            self._artim = None
+
+    # -- the application timers
+
+    def _watch_over(self) -> None:
+        """Look at every deadline now and then: one timer an association, and none touched for each PDU."""
+        now = self._loop.time()
+        timers = self.timers
+        if self._writing_paused_since is not None and now - self._writing_paused_since > timers.write:
+            self._give_up(f"the peer took nothing of what was sent for {timers.write:g} s")
+        elif self._reading_paused_since is not None:
+            if now - self._reading_paused_since > timers.pdu:
+                self._give_up(f"received data could not be taken for {timers.pdu:g} s")
+        elif self._partial_since is not None and now - self._partial_since > timers.pdu:
+            self._give_up(f"a PDU was not completed within {timers.pdu:g} s")
+        elif timers.idle is not None and self._is_idle() and now - self._last_activity > timers.idle:
+            self._give_up(f"nothing happened for {timers.idle:g} s")
+        self._watch = self._loop.call_later(
+            _watch_interval(timers.write, timers.pdu, timers.idle), self._watch_over
+        )
+
+    def _is_idle(self) -> bool:
+        if self.user.busy:
+            self._last_activity = self._loop.time()
+        return self.machine.role is Role.ACCEPTOR and self.machine.state is State.Sta6
+
+    def _give_up(self, cause: str) -> None:
+        if self.machine.state is State.Sta2:
+            return  # ARTIM decides there
+        self.user.timed_out(cause)
+        if self._writing_paused_since is not None:
+            self._close_transport(now=True)
+
+
+def _watch_interval(*deadlines: float | None) -> float:
+    return min(5.0, max(0.05, min(d for d in deadlines if d is not None) / 4))
+
+
+def _peer_name(transport: asyncio.Transport) -> str:
+    address: Any = transport.get_extra_info("peername")
+    if isinstance(address, tuple) and len(address) >= 2:
+        host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
+        return f"{host}:{address[1]}"
+    return str(address or "unknown")
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+async def listen(
+    make_user: UserFactory,
+    host: str | None,
+    port: int,
+    *,
+    options: ProviderOptions | None = None,
+    pool: BufferPool | None = None,
+    sock: socket.socket | None = None,
+    backlog: int = 1024,
+    tls: ssl.SSLContext | None = None,
+    tls_handshake_timeout: float = 10.0,
+) -> asyncio.Server:
+    """Listen for associations.
+
+    Args:
+        make_user: makes the service user of each new association.
+        host, port: where; port 0 takes a free one. Unused where `sock`, already bound, is given.
+        options: limits, timers, observer.
+        pool: receive buffers; a new one by default.
+        backlog: connections the kernel holds before they are accepted.
+        tls: serves TLS only when given.
+        tls_handshake_timeout: seconds; a silent client holds up nobody else meanwhile.
+
+    Returns:
+        The asyncio server, listening.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    options = options or ProviderOptions()
+    pool = pool or BufferPool(options.limits.p_data_tf)
+
+    def new_association() -> TransportProvider:
+        return TransportProvider(Role.ACCEPTOR, make_user, options, pool)
+
+    where: dict[str, Any] = {"sock": sock} if sock is not None else {"host": host, "port": port}
+    if tls is not None:
+        where |= {"ssl": tls, "ssl_handshake_timeout": tls_handshake_timeout}
+    return await asyncio.get_running_loop().create_server(new_association, backlog=backlog, **where)
+
+
+async def request_association(
+    make_user: UserFactory,
+    pdu: AAssociateRQ,
+    host: str,
+    port: int,
+    *,
+    options: ProviderOptions | None = None,
+    pool: BufferPool | None = None,
+    tls: ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+    local_host: str | None = None,
+) -> TransportProvider:
+    """Open a transport connection and send an A-ASSOCIATE-RQ on it (Evt1, AE-1, Evt2, AE-2).
+
+    Returns as soon as the request is sent; the answer comes to the user as a confirmation.
+
+    Raises:
+        ConnectionLost: the connection could not be opened within `options.timers.association` seconds.
+    """
+    options = options or ProviderOptions()
+    pool = pool or BufferPool(options.limits.p_data_tf)
+    provider = TransportProvider(Role.REQUESTOR, make_user, options, pool)
+    provider.peer = f"{host}:{port}"
+    provider.machine.handle_associate_request(pdu)
+    provider._perform()
+    try:
+        async with asyncio.timeout(options.timers.association):
+            await asyncio.get_running_loop().create_connection(
+                lambda: provider,
+                host,
+                port,
+                ssl=tls,
+                server_hostname=(server_hostname or host) if tls is not None else None,
+                local_addr=(local_host, 0) if local_host else None,
+            )
+    except (OSError, TimeoutError) as error:
+        provider._transport_closed()
+        cause = str(error) or f"no answer within {options.timers.association:g} s"
+        raise ConnectionLost(f"cannot connect to {host}:{port}: {cause}") from error
+    except BaseException:
+        provider.abort()  # cancelled while connecting: Evt15 in Sta4
+        raise
+    return provider

@@ -1,0 +1,220 @@
+"""The data directory: made, locked for one server, and repaired at start.
+
+    <data-dir>/.lock         locked by the server that uses the directory, and holds its process id
+    <data-dir>/.incoming/    instances on their way in; a name here is the journal of a publication
+    <data-dir>/<study>/...   what is published
+
+Repair looks into `.incoming` only and never walks the archive.
+"""
+
+import errno
+import fcntl
+import os
+from itertools import count
+from pathlib import Path
+
+from msgspec import Struct
+
+from services.archive.disk import Disk
+from services.archive.errors import DataDirectoryError
+
+CLAIM = ".claim"
+"""Ending of the name that stands for a publication where there are no hard links."""
+
+REPLACING = ".replacing"
+"""Ending of a second name that is about to take the place of a published one."""
+
+_LOCK = ".lock"
+_INCOMING = ".incoming"
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+
+
+class Repair(Struct, frozen=True):
+    """What was found in `.incoming` at start, and removed there.
+
+    Attributes:
+        published: names whose instance was already in its place.
+        unfinished: instances that were never acknowledged.
+    """
+
+    published: int = 0
+    unfinished: int = 0
+
+
+class DataDirectory:
+    """An open data directory; made by `open`, let go by `close`.
+
+    Attributes:
+        path: absolute.
+        root_fd: descriptor of the directory; every path of the archive is relative to it.
+        incoming_fd: descriptor of `.incoming`.
+        hard_links: whether the file system has them; decided once.
+        repair: what was found at start.
+    """
+
+    def __init__(self, path: Path, disk: Disk, root_fd: int, incoming_fd: int, lock_fd: int) -> None:
+        self.path = path
+        self.root_fd = root_fd
+        self.incoming_fd = incoming_fd
+        self.hard_links = True
+        self.repair = Repair()
+        self._disk = disk
+        self._lock_fd = lock_fd
+        self._names = count(1)
+        self._prefix = f"{os.getpid():x}"
+
+    @classmethod
+    def open(cls, path: str | Path, *, disk: Disk | None = None) -> "DataDirectory":
+        """Make the directory if it is absent, lock it, and repair what an earlier server left behind.
+
+        Args:
+            path: made with mode 0700; an existing directory keeps its mode.
+            disk: the system calls; those of the operating system by default.
+
+        Raises:
+            DataDirectoryError: another server uses it, or it cannot be made or written to.
+        """
+        place = Path(path).absolute()
+        opened: list[int] = []
+        try:
+            _make(place)
+            opened.append(os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            opened.append(_lock(place, opened[0]))
+            if _make(place / _INCOMING):
+                os.fsync(opened[0])
+            opened.append(os.open(_INCOMING, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened[0]))
+            directory = cls(place, disk or Disk(), opened[0], opened[2], opened[1])
+            directory.repair = directory._repair()
+            directory.hard_links = directory._has_hard_links()
+        except BaseException as error:
+            for fd in opened:
+                os.close(fd)
+            if isinstance(error, OSError):
+                raise DataDirectoryError(
+                    f"the data directory {place} cannot be used: {error.strerror}; "
+                    "give a directory this user may write to"
+                ) from error
+            raise
+        return directory
+
+    def close(self) -> None:
+        """Let the directory go; another server may take it."""
+        for fd in (self.incoming_fd, self._lock_fd, self.root_fd):
+            os.close(fd)
+
+    def new_temporary(self) -> tuple[int, str]:
+        """Create a file in `.incoming`, mode 0600, open for reading and writing.
+
+        Returns:
+            its descriptor and its name in `.incoming`.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        while True:
+            name = f"{self._prefix}-{next(self._names):x}"
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                return self._disk.open(name, flags, 0o600, dir_fd=self.incoming_fd), name
+            except FileExistsError:
+                continue  # left by a server that had our process id and could not be removed
+
+    def probe(self) -> None:
+        """Write, sync and remove a small file.
+
+        Raises:
+            OSError: one of the three failed.
+        """
+        fd, name = self.new_temporary()
+        try:
+            self._disk.write(fd, b"probe")
+            self._disk.fsync(fd)
+        finally:
+            self._disk.close(fd)
+            self._disk.unlink(name, dir_fd=self.incoming_fd)
+
+    def _repair(self) -> Repair:
+        published = unfinished = 0
+        with os.scandir(self.incoming_fd) as entries:
+            files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        # A name that was about to replace another counts as a link of its file: it goes first.
+        for name in sorted(files, key=lambda name: not name.endswith(REPLACING)):
+            if self._is_published(name):
+                published += 1
+            elif not name.endswith((REPLACING, CLAIM)):
+                unfinished += 1
+            os.unlink(name, dir_fd=self.incoming_fd)
+        return Repair(published, unfinished)
+
+    def _is_published(self, name: str) -> bool:
+        if name.endswith(REPLACING):
+            return False
+        if not name.endswith(CLAIM):
+            return os.stat(name, dir_fd=self.incoming_fd).st_nlink > 1
+        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.incoming_fd)
+        try:
+            path = os.read(fd, 1024)
+            os.stat(path, dir_fd=self.root_fd)
+        except (OSError, ValueError):
+            return False
+        finally:
+            os.close(fd)
+        return bool(path)
+
+    def _has_hard_links(self) -> bool:
+        try:
+            fd, name = self.new_temporary()
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return True  # a full disk is no reason not to start; nearly every file system has them
+            raise
+        os.close(fd)
+        second = f"{name}.link"
+        try:
+            self._disk.link(name, second, src_dir_fd=self.incoming_fd, dst_dir_fd=self.incoming_fd)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            return False
+        else:
+            os.unlink(second, dir_fd=self.incoming_fd)
+            return True
+        finally:
+            os.unlink(name, dir_fd=self.incoming_fd)
+
+
+def _make(path: Path) -> bool:
+    """Make a directory and what is missing above it, each synced into its parent; False if it is there already."""
+    if path.is_dir():
+        return False
+    _make(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return True
+
+
+def _lock(place: Path, root_fd: int) -> int:
+    fd = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=root_fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        raise DataDirectoryError(
+            f"the data directory {place} is used by another server, process {holder}: "
+            "stop that one, or give this one another directory"
+        ) from error
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # the lock holds without the process id in it
+            os.close(fd)
+            raise
+    return fd

@@ -1,0 +1,65 @@
+"""What can go wrong between a data set and the archive: one class per cause.
+
+    ArchiveError
+    +-- InvalidUID            not a UID that may name anything here
+    +-- MissingUID            the data set lacks a UID it is filed under
+    +-- UIDMismatch           the data set names another instance or class than announced
+    +-- InstanceTooLarge      more bytes than one instance may have
+    +-- OutOfStorage          no room: disk full, quota reached, reserve touched
+    +-- StorageError          the disk failed, or is not trusted since it did
+    +-- InvalidFile           a stored file is no Part 10 file
+    +-- DataDirectoryError    the data directory cannot be used, or another server uses it
+
+What is wrong inside a data set has a file of its own, `invalid_data_set.py`. The archive knows no DIMSE: whoever answers a peer maps each class to a status.
+"""
+
+import errno
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class ArchiveError(Exception):
+    """Base of every error the archive raises on purpose."""
+
+
+class InvalidUID(ArchiveError):
+    """A text that is no UID (PS3.5 9.1), so that no path is made of it."""
+
+
+class MissingUID(ArchiveError):
+    """The data set lacks SOP Class, SOP Instance, Study Instance or Series Instance UID, or it is empty."""
+
+
+class UIDMismatch(ArchiveError):
+    """SOP Class or SOP Instance UID of the data set is not the announced one (PS3.4 B.2.3)."""
+
+
+class InstanceTooLarge(ArchiveError):
+    """The data set has more bytes than the archive takes for one instance."""
+
+
+class OutOfStorage(ArchiveError):
+    """There is no room for the instance; a later attempt may find some."""
+
+
+class StorageError(ArchiveError):
+    """The disk refused an operation, or is not trusted any more because it did."""
+
+
+class InvalidFile(ArchiveError):
+    """A file is not in the DICOM file format (PS3.10 7)."""
+
+
+class DataDirectoryError(ArchiveError):
+    """The data directory cannot be used by this server."""
+
+
+def storage_error(error: OSError, doing: str) -> OutOfStorage | StorageError:
+    """The archive's error for one of the operating system.
+
+    Args:
+        error: what the system call raised.
+        doing: what was attempted, as in "could not <doing>".
+    """
+    text = f"could not {doing}: {error.strerror or error}"
+    return OutOfStorage(text) if error.errno in _NO_ROOM else StorageError(text)

@@ -1,0 +1,125 @@
+"""The archive as the storage service sees it: its errors as DIMSE statuses (PS3.4 B.2.3), its outcomes counted."""
+
+from collections.abc import Callable
+
+from dimse import status
+from dimse.errors import DimseError
+from dimse.messages import CStoreRQ
+from dimse.operation import Operation
+from dimse.service import DataSetSink
+from services.archive.archive import Archive, Outcome
+from services.archive.errors import (
+    ArchiveError,
+    InstanceTooLarge,
+    InvalidDataSet,
+    InvalidUID,
+    MissingUID,
+    OutOfStorage,
+    StorageError,
+    UIDMismatch,
+)
+from services.archive.incoming import IncomingInstance
+from services.server.log import get_logger
+from services.server.statistics import Statistics
+
+_STATUS: dict[type[ArchiveError], int] = {
+    OutOfStorage: status.OUT_OF_RESOURCES,
+    InstanceTooLarge: status.OUT_OF_RESOURCES,
+    StorageError: status.OUT_OF_RESOURCES,
+    UIDMismatch: status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+    MissingUID: status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+    InvalidUID: status.INVALID_SOP_INSTANCE,
+    InvalidDataSet: status.CANNOT_UNDERSTAND,
+}
+
+
+class ArchiveStore:
+    """Keeps what `services.storage.ArchiveStorage` receives.
+
+    Args:
+        archive: where.
+        statistics: what becomes of each instance is counted here.
+        tolerated: the switches open for a calling AE title.
+    """
+
+    def __init__(
+        self, archive: Archive, statistics: Statistics, tolerated: Callable[[str], frozenset[str]]
+    ) -> None:
+        self._archive = archive
+        self._statistics = statistics
+        self._tolerated = tolerated
+
+    def receive(self, operation: Operation) -> DataSetSink:
+        """Begin to keep the instance of a C-STORE-RQ."""
+        request = operation.request
+        assert isinstance(request, CStoreRQ)
+        calling_ae = operation.association.negotiated.calling_ae
+        try:
+            incoming = self._archive.receive(
+                request.affected_sop_class_uid or "",
+                request.affected_sop_instance_uid or "",
+                operation.context.transfer_syntax,
+                source_ae_title=calling_ae,
+                truncated_data="truncated-data" in self._tolerated(calling_ae),
+                pause=operation.pause,
+                resume=operation.resume,
+            )
+        except ArchiveError as error:
+            raise self._refused(operation, error) from error
+        return _Incoming(incoming, lambda error: self._refused(operation, error))
+
+    async def store(self, operation: Operation) -> tuple[int, str]:
+        """Publish the instance; returns when it is as durable as the archive promises."""
+        assert isinstance(operation.sink, _Incoming)
+        try:
+            stored = await self._archive.commit(operation.sink.incoming)
+        except ArchiveError as error:
+            raise self._refused(operation, error) from error
+        statistics = self._statistics
+        if stored.tolerated_truncation:
+            statistics.tolerate("truncated-data")
+        match stored.outcome:
+            case Outcome.STORED:
+                statistics.instances_stored += 1
+            case Outcome.REPLACED:
+                statistics.instances_replaced += 1
+            case Outcome.DUPLICATE_EQUAL:
+                statistics.instances_duplicate += 1
+            case Outcome.DUPLICATE_DIFFERENT | Outcome.REJECTED:
+                statistics.instances_refused += 1
+                _logger(operation).warning("duplicate refused", sop_instance_uid=stored.sop_instance_uid)
+                return status.DUPLICATE_SOP_INSTANCE, "another instance is stored under this UID"
+        return status.SUCCESS, ""
+
+    def _refused(self, operation: Operation, error: ArchiveError) -> DimseError:
+        self._statistics.instances_refused += 1
+        code = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), status.PROCESSING_FAILURE)
+        _logger(operation).warning("instance refused", status=f"{code:04X}H", cause=str(error))
+        return DimseError(code, str(error))
+
+
+class _Incoming:
+    """The sink of one instance: the archive's errors become statuses at the door."""
+
+    __slots__ = ("_refused", "incoming")
+
+    def __init__(self, incoming: IncomingInstance, refused: Callable[[ArchiveError], DimseError]) -> None:
+        self.incoming = incoming
+        self._refused = refused
+
+    def write(self, chunk: memoryview | bytes) -> None:
+        try:
+            self.incoming.write(chunk)
+        except ArchiveError as error:
+            raise self._refused(error) from error
+
+    def end(self) -> None:
+        pass
+
+    def discard(self) -> None:
+        self.incoming.discard()
+
+
+def _logger(operation: Operation):  # type: ignore[no-untyped-def]
+    association = operation.association
+    return get_logger(association=association.number, peer=association.provider.peer)

@@ -1,0 +1,259 @@
+"""The control socket: how `dicom-server status`, `stats` and `stop` reach a running server.
+
+A socket file in the data directory, for its owner alone. One line of JSON asks, one line of JSON answers, and
+the connection ends: `{"command": "status"}` is answered by `{"ok": true, "result": {...}}` or
+`{"ok": false, "error": "..."}`.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from services.printable import printable, shorten
+from services.server.log import get_logger
+
+SOCKET_NAME = "control.sock"
+
+LONGEST_REQUEST = 4096
+LONGEST_ANSWER = 1 << 20
+DEADLINE = 5.0
+"""Seconds for one request and its answer, on either side."""
+
+MOST_CLIENTS = 16
+
+Handler: TypeAlias = Callable[[], dict[str, Any]]
+"""Does a command and returns what is answered, ready for JSON. Runs on the server's loop: be quick."""
+
+
+class ControlError(Exception):
+    """The control socket did not do what was asked; the text is for a person."""
+
+
+class ServerNotRunning(ControlError):
+    """Nobody answers on the data directory."""
+
+    def __init__(self, data_directory: Path) -> None:
+        super().__init__(
+            f"no server is running on the data directory {_name(data_directory)}; "
+            f"start one with: dicom-server start --data-dir {_name(data_directory)}"
+        )
+
+
+class ControlServer:
+    """The server's half.
+
+    Args:
+        data_directory: an existing directory, of which the caller holds the lock.
+        handlers: command to what does it.
+    """
+
+    def __init__(self, data_directory: Path, handlers: Mapping[str, Handler]) -> None:
+        self._data_directory = data_directory
+        self._handlers = handlers
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self._socket_file = ExitStack()  # what must be undone with the socket; holds the directory open
+
+    async def start(self) -> None:
+        """Bind the socket and answer from now on.
+
+        Raises:
+            ControlError: another server answers there, or the socket cannot be made.
+        """
+        if is_running(self._data_directory):
+            raise ControlError(f"a server already runs on the data directory {_name(self._data_directory)}")
+        try:
+            path = self._socket_file.enter_context(_socket_path(self._data_directory))
+            listener = _bind(path)
+        except OSError as error:
+            self._socket_file.close()
+            raise ControlError(
+                f"cannot make the control socket in {_name(self._data_directory)}: {error.strerror or error}"
+            ) from None
+        self._socket_file.callback(_unlink, path)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LONGEST_REQUEST)
+
+    async def close(self) -> None:
+        """Remove the socket, then let the answers under way go out, within the deadline of each."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        self._socket_file.close()
+        if self._clients:
+            await asyncio.wait(self._clients)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            if len(self._clients) <= MOST_CLIENTS:
+                async with asyncio.timeout(DEADLINE):
+                    await self._answer(reader, writer)
+        except (TimeoutError, OSError):
+            pass  # a client that is slow or gone
+        finally:
+            self._clients.discard(task)
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await reader.readline()
+        except ValueError:
+            answer = _refusal(f"a request is one line of at most {LONGEST_REQUEST} bytes")
+        else:
+            answer = self._do(line)
+        writer.write(json.dumps(answer).encode() + b"\n")
+        await writer.drain()
+        writer.write_eof()
+        await reader.read(1)  # the client closes when it has the answer
+
+    def _do(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            return _refusal('a request is one line of JSON, such as {"command": "status"}')
+        command = request.get("command") if isinstance(request, dict) else None
+        handler = self._handlers.get(command) if isinstance(command, str) else None
+        if handler is None:
+            known = ", ".join(sorted(self._handlers))
+            return _refusal(f"unknown command {shorten(repr(command))}; known are {known}")
+        try:
+            return {"ok": True, "result": handler()}
+        except Exception:
+            get_logger().exception("control command failed", command=command)
+            return _refusal(f"the server failed to do {command}; its log says why")
+
+
+def request(data_directory: Path, command: str, timeout: float = DEADLINE) -> dict[str, Any]:
+    """The client's half: have the server on a data directory do a command.
+
+    Args:
+        data_directory: as given to `dicom-server start`.
+        command: such as `status`, `stats` or `stop`.
+        timeout: seconds for the whole exchange.
+
+    Returns:
+        What the command's handler returned.
+
+    Raises:
+        ServerNotRunning: nobody answers there.
+        ControlError: the server refused, answered nonsense or not in time, or belongs to another user.
+    """
+    where = _name(data_directory)
+    try:
+        line = _exchange(data_directory, json.dumps({"command": command}).encode() + b"\n", timeout)
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        raise ServerNotRunning(data_directory) from None
+    except PermissionError:
+        raise ControlError(f"the server on {where} belongs to another user; ask as that user") from None
+    except TimeoutError:
+        raise ControlError(f"the server on {where} did not answer within {timeout:g} s") from None
+    except OSError as error:
+        raise ControlError(f"cannot reach the server on {where}: {error.strerror or error}") from None
+    try:
+        answer = json.loads(line)
+        if answer["ok"]:
+            result: dict[str, Any] = answer["result"]
+            return result
+        text = str(answer["error"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ControlError(f"the server on {where} gave no proper answer to {command}") from None
+    raise ControlError(printable(text))
+
+
+def is_running(data_directory: Path) -> bool:
+    """True where something takes connections on the control socket; a stale socket file does not count."""
+    try:
+        with _connect(data_directory, DEADLINE):
+            return True
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        return False
+    except OSError:
+        return True  # somebody is there, if busy or not ours to ask
+
+
+def wait_until_stopped(data_directory: Path, timeout: float) -> bool:
+    """Wait until nobody takes connections any more; False when `timeout` seconds were not enough."""
+    end = time.monotonic() + timeout
+    while is_running(data_directory):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _exchange(data_directory: Path, line: bytes, timeout: float) -> bytes:
+    end = time.monotonic() + timeout
+    received = bytearray()
+    with _connect(data_directory, timeout) as client:
+        client.sendall(line)
+        while not received.endswith(b"\n") and len(received) <= LONGEST_ANSWER:
+            client.settimeout(max(end - time.monotonic(), 0.001))
+            chunk = client.recv(65536)
+            if not chunk:
+                break
+            received += chunk
+    return bytes(received)
+
+
+def _connect(data_directory: Path, timeout: float) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        client.settimeout(timeout)
+        with _socket_path(data_directory) as path:
+            client.connect(path)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _bind(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
+                os.unlink(path)  # left behind by a server that was killed
+        listener.bind(path)
+        # Nobody can connect before `listen`, so the mode is right from the first connection on.
+        os.chmod(path, 0o600)
+        listener.listen(MOST_CLIENTS)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _unlink(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
+
+
+@contextmanager
+def _socket_path(data_directory: Path) -> Iterator[str]:
+    """A short name of the socket file: AF_UNIX takes 107 bytes, and a data directory may be longer."""
+    descriptor = os.open(data_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        by_descriptor = f"/proc/self/fd/{descriptor}"
+        directory = by_descriptor if os.path.isdir(by_descriptor) else str(data_directory)
+        yield f"{directory}/{SOCKET_NAME}"
+    finally:
+        os.close(descriptor)
+
+
+def _refusal(text: str) -> dict[str, Any]:
+    return {"ok": False, "error": text}
+
+
+def _name(data_directory: Path) -> str:
+    return printable(str(data_directory))

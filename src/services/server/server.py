@@ -1,0 +1,320 @@
+"""The program: an SCP with an archive, limits, access rules, a log, counters and a control socket."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from dimse.association import Association
+from dimse.enums import CommandField
+from dimse.operation import Operation
+from dimse.status import StatusCategory, category
+from dul.errors import (
+    AssociationEnded,
+    AssociationRejected,
+    AssociationReleased,
+    ConnectionLost,
+)
+from dul.framing import PDULimits
+from dul.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dul.negotiation import AcceptorPolicy
+from dul.pdus import AAssociateRJ, AAssociateRQ
+from dul.provider import ProviderOptions
+from dul.timers import Timers
+from services.archive.archive import Archive
+from services.archive.errors import ArchiveError
+from services.scp import SCP
+from services.server.admission import Access, Admission, is_loopback
+from services.server.archive_store import ArchiveStore
+from services.server.config import Config
+from services.server.config_file import ConfigError
+from services.server.control import ControlServer
+from services.server.file_limit import raise_file_limit
+from services.server.log import configure, get_logger
+from services.server.statistics import Statistics
+from services.server.tls import ssl_context
+from services.sop_classes import StorageContexts
+from services.storage import ArchiveStorage
+from services.verification import Verification
+
+_OVERSIZED_PDU = 16 << 20
+"""How long a P-DATA-TF may be for a peer that is allowed to exceed what we announced, in bytes."""
+
+_COUNTERS = {
+    CommandField.C_ECHO_RQ: "c_echo",
+    CommandField.C_STORE_RQ: "c_store",
+    CommandField.C_FIND_RQ: "c_find",
+    CommandField.C_MOVE_RQ: "c_move",
+    CommandField.C_GET_RQ: "c_get",
+}
+
+
+class DicomServer(SCP):
+    """The SCP of `dicom-server start`."""
+
+    def __init__(self, config: Config, archive: Archive, statistics: Statistics) -> None:
+        self.config = config
+        self.statistics = statistics
+        self.admission = Admission(config)
+        storage = StorageContexts(
+            deflated=config.storage.accept_deflated,
+            private=config.storage.private_sop_classes,
+            any_private=config.storage.accept_private_sop_classes,
+        )
+        store = ArchiveStore(archive, statistics, config.tolerated)
+        super().__init__(
+            config.ae_title,
+            [Verification(), ArchiveStorage(store, storage)],
+            options=provider_options(config),
+            authorize=Access(config).authorize,
+            maximum_command_length=config.limits.command_set_length,
+            maximum_lent=config.limits.borrowed_buffers,
+        )
+
+    # -- decisions
+
+    def judge(self, request: AAssociateRQ, association: Association) -> AAssociateRJ | None:
+        return self.admission.judge(request, association)
+
+    def policy_for(self, request: AAssociateRQ, association: Association) -> AcceptorPolicy:
+        tolerated = self.config.tolerated(request.calling_ae)
+        if not tolerated:
+            return self.policy
+        if "oversized-pdu" in tolerated:
+            provider = association.provider
+            provider.limits = msgspec.structs.replace(provider.limits, p_data_tf=_OVERSIZED_PDU)
+        return msgspec.structs.replace(self.policy, tolerate=tolerated)
+
+    # -- what happens
+
+    def connected(self, association: Association) -> None:
+        super().connected(association)
+        self.statistics.connections_total += 1
+        self.statistics.connections_active += 1
+        _log(association).debug("connection opened")
+        too_many = self.admission.connected(association)
+        if too_many is not None:
+            self.statistics.connections_rejected += 1
+            _log(too_many).warning("connection closed: too many have asked for nothing yet")
+            too_many.provider.abort()
+
+    def established(self, association: Association) -> None:
+        self.statistics.associations_accepted += 1
+        negotiated = association.negotiated
+        _log(association).info(
+            "association accepted",
+            calling_ae=negotiated.calling_ae,
+            contexts=len(negotiated.contexts),
+            implementation=negotiated.implementation_version_name,
+        )
+
+    def operation_ended(self, operation: Operation, code: int) -> None:
+        good = category(code) in (StatusCategory.SUCCESS, StatusCategory.WARNING)
+        name = _COUNTERS.get(operation.request.command_field)
+        if name is not None:
+            counter = f"{name}_{'success' if good else 'failure'}"
+            setattr(self.statistics, counter, getattr(self.statistics, counter) + 1)
+        _log(operation.association).debug("operation ended", operation=name, status=f"{code:04X}H")
+
+    def operation_failed(self, operation: Operation, error: Exception) -> None:
+        _log(operation.association).error("operation failed: a defect of this server", exc_info=error)
+
+    def ended(self, association: Association, cause: AssociationEnded | AssociationRejected) -> None:
+        log = _log(association)
+        match cause:
+            case AssociationRejected():
+                self.statistics.associations_rejected += 1
+                log.warning("association rejected", cause=str(cause))
+            case AssociationReleased():
+                self.statistics.associations_released += 1
+                log.info("association released")
+            case ConnectionLost() if not association.negotiated.contexts:
+                log.debug("connection closed before an association", cause=str(cause))
+            case _:
+                self.statistics.associations_aborted += 1
+                log.warning("association aborted", cause=str(cause))
+
+    def closed(self, association: Association) -> None:
+        super().closed(association)
+        self.admission.closed(association)
+        self.statistics.connections_active -= 1
+        _add_traffic(self.statistics, association)
+        _log(association).debug("connection closed")
+
+    def snapshot(self) -> dict[str, Any]:
+        """The counters as they stand, open associations included."""
+        total = msgspec.structs.replace(self.statistics)
+        for association in self.associations:
+            _add_traffic(total, association)
+        return total.snapshot()
+
+
+def provider_options(config: Config) -> ProviderOptions:
+    """Limits and timers of the Upper Layer, from the configuration."""
+    timers = config.timers
+    return ProviderOptions(
+        limits=PDULimits(p_data_tf=config.max_pdu_size, a_associate=config.limits.a_associate_length),
+        timers=Timers(
+            artim=timers.artim,
+            artim_close=timers.artim_close,
+            release=timers.release,
+            idle=timers.idle,
+            pdu=timers.pdu,
+            write=timers.write,
+        ),
+    )
+
+
+def _add_traffic(statistics: Statistics, association: Association) -> None:
+    provider = association.provider
+    statistics.pdus_received += provider.pdus_received
+    statistics.pdus_sent += provider.pdus_sent
+    statistics.bytes_received += provider.bytes_received
+    statistics.bytes_sent += provider.bytes_sent
+
+
+def _log(association: Association):  # type: ignore[no-untyped-def]
+    return get_logger(association=association.number, peer=association.provider.peer)
+
+
+async def serve(config: Config) -> None:
+    """Serve until told to stop, by a signal or over the control socket.
+
+    Raises:
+        ConfigError: TLS files or limits that cannot be honoured.
+        ArchiveError: the data directory cannot be used.
+        OSError: the address cannot be bound.
+    """
+    log = get_logger()
+    raise_file_limit(config)
+    tls = ssl_context(config)
+    archive = Archive.open(
+        config.data_directory,
+        durability=config.durability,
+        duplicates=config.duplicates,
+        maximum_instance_bytes=config.limits.instance_size,
+        minimum_free_bytes=config.limits.min_free_space,
+        maximum_depth=config.limits.data_set_depth,
+        maximum_elements=config.limits.data_set_elements,
+        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+        implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+    )
+    async with AsyncExitStack() as stack:
+        stack.callback(archive.close)
+        server = DicomServer(config, archive, Statistics())
+        stopping = _Stopping(server)
+        port = await stack.enter_async_context(
+            server.listen(
+                config.host,
+                config.port,
+                tls=tls,
+                tls_handshake_timeout=config.timers.tls_handshake,
+                backlog=config.limits.backlog,
+            )
+        )
+        control = ControlServer(
+            config.data_directory,
+            {
+                "status": lambda: _status(server, port),
+                "stats": server.snapshot,
+                "stop": stopping.ask,
+            },
+        )
+        await stack.enter_async_context(control)
+        _announce(config, port)
+        await stopping.wait()
+        log.info("stopping", open_associations=len(server.associations), grace=config.timers.grace)
+        server.admission.stopping = True
+        await stopping.finish(config.timers.grace)
+    log.info("stopped")
+
+
+class _Stopping:
+    """The first request to stop gives the open associations their grace, the second ends at once."""
+
+    def __init__(self, server: DicomServer) -> None:
+        self._server = server
+        self._asked = asyncio.Event()
+        self._at_once = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask)
+
+    def ask(self) -> dict[str, Any]:
+        if self._asked.is_set():
+            self._at_once.set()
+        self._asked.set()
+        return {"stopping": True, "openAssociations": len(self._server.associations)}
+
+    async def wait(self) -> None:
+        await self._asked.wait()
+
+    async def finish(self, grace: float) -> None:
+        finishing = asyncio.ensure_future(self._server.finish(grace))
+        at_once = asyncio.ensure_future(self._at_once.wait())
+        await asyncio.wait((finishing, at_once), return_when=asyncio.FIRST_COMPLETED)
+        for one in (finishing, at_once):
+            one.cancel()
+        await asyncio.gather(finishing, at_once, return_exceptions=True)
+
+
+def _status(server: DicomServer, port: int) -> dict[str, Any]:
+    config = server.config
+    return {
+        "running": True,
+        "aeTitle": config.ae_title,
+        "host": config.host,
+        "port": port,
+        "tls": config.enable_tls,
+        "dataDirectory": str(config.data_directory.absolute()),
+        "durability": config.durability,
+        "uptimeSeconds": round(server.statistics.uptime(), 3),
+        "openAssociations": len(server.associations),
+    }
+
+
+def _announce(config: Config, port: int) -> None:
+    """Say where we listen, and for whom, once the port is bound."""
+    log = get_logger()
+    log.info(
+        "listening",
+        ae_title=config.ae_title,
+        host=config.host,
+        port=port,
+        tls=config.enable_tls,
+        data_directory=str(config.data_directory.absolute()),
+        durability=config.durability,
+    )
+    if is_loopback(config.host):
+        log.info("only this machine can connect; --host 0.0.0.0 opens the server to the network")
+    elif Access(config).echo_only:
+        log.warning(
+            "no list of callers: they may C-ECHO and nothing else; name them with --allowed-ae A,B, "
+            'or let everybody in with --allowed-ae "*"'
+        )
+
+
+def run(config: Config) -> int:
+    """Run the server in this process until it is stopped; returns the exit code."""
+    configure(config.log.format, config.log_level)
+    log = get_logger()
+    try:
+        _run_loop(serve(config))
+    except (ConfigError, ArchiveError) as error:
+        log.error("cannot start", cause=str(error))
+        return 1
+    except OSError as error:
+        log.error("cannot listen", host=config.host, port=config.port, cause=error.strerror or str(error))
+        return 1
+    return 0
+
+
+def _run_loop(main: Any) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
