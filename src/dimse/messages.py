@@ -40,7 +40,7 @@ class _CommandSet(Struct, frozen=True, gc=False, kw_only=True):
         return self.command_data_set_type != NO_DATA_SET
 
 
-class Request(_CommandSet, frozen=True, gc=False, kw_only=True):
+class Request(_CommandSet, frozen=True, kw_only=True):
     """Base of the requests that are answered."""
 
     command_field: ClassVar[CommandField]
@@ -48,7 +48,7 @@ class Request(_CommandSet, frozen=True, gc=False, kw_only=True):
     message_id: Annotated[int, Element(0x0110, "US", M)]
 
 
-class Response(_CommandSet, frozen=True, gc=False, kw_only=True):
+class Response(_CommandSet, frozen=True, kw_only=True):
     """Base of the responses; beside the status, what Annex C lets come with it."""
 
     command_field: ClassVar[CommandField]
@@ -65,7 +65,7 @@ class Response(_CommandSet, frozen=True, gc=False, kw_only=True):
 # -- DIMSE-C
 
 
-class CStoreRQ(Request, frozen=True, gc=False, kw_only=True):
+class CStoreRQ(Request, frozen=True, kw_only=True):
     """C-STORE-RQ (PS3.7 9.3.1.1)."""
 
     command_field = CommandField.C_STORE_RQ
@@ -78,7 +78,7 @@ class CStoreRQ(Request, frozen=True, gc=False, kw_only=True):
     move_originator_message_id: Annotated[int | None, Element(0x1031, "US", U)] = None
 
 
-class CStoreRSP(Response, frozen=True, gc=False, kw_only=True):
+class CStoreRSP(Response, frozen=True, kw_only=True):
     """C-STORE-RSP (PS3.7 9.3.1.2)."""
 
     command_field = CommandField.C_STORE_RSP
@@ -86,7 +86,7 @@ class CStoreRSP(Response, frozen=True, gc=False, kw_only=True):
     affected_sop_instance_uid: Annotated[str | None, Element(0x1000, "UI", U)] = None
 
 
-class CFindRQ(Request, frozen=True, gc=False, kw_only=True):
+class CFindRQ(Request, frozen=True, kw_only=True):
     """C-FIND-RQ (PS3.7 9.3.2.1)."""
 
     command_field = CommandField.C_FIND_RQ
@@ -96,13 +96,13 @@ class CFindRQ(Request, frozen=True, gc=False, kw_only=True):
     command_data_set_type: Annotated[int, Element(0x0800, "US", M)] = DATA_SET_FOLLOWS
 
 
-class CFindRSP(Response, frozen=True, gc=False, kw_only=True):
+class CFindRSP(Response, frozen=True, kw_only=True):
     """C-FIND-RSP (PS3.7 9.3.2.2); its data set, while pending, is the Identifier."""
 
     command_field = CommandField.C_FIND_RSP
 
 
-class SubOperationsRSP(Response, frozen=True, gc=False, kw_only=True):
+class SubOperationsRSP(Response, frozen=True, kw_only=True):
     """What C-GET-RSP and C-MOVE-RSP tell of their C-STORE sub-operations."""
 
     number_of_remaining_suboperations: Annotated[int | None, Element(0x1020, "US", C)] = None
@@ -111,7 +111,7 @@ class SubOperationsRSP(Response, frozen=True, gc=False, kw_only=True):
     number_of_warning_suboperations: Annotated[int | None, Element(0x1023, "US", C)] = None
 
 
-class CGetRQ(Request, frozen=True, gc=False, kw_only=True):
+class CGetRQ(Request, frozen=True, kw_only=True):
     """C-GET-RQ (PS3.7 9.3.3.1)."""
 
     command_field = CommandField.C_GET_RQ
@@ -121,13 +121,13 @@ class CGetRQ(Request, frozen=True, gc=False, kw_only=True):
     command_data_set_type: Annotated[int, Element(0x0800, "US", M)] = DATA_SET_FOLLOWS
 
 
-class CGetRSP(SubOperationsRSP, frozen=True, gc=False, kw_only=True):
+class CGetRSP(SubOperationsRSP, frozen=True, kw_only=True):
     """C-GET-RSP (PS3.7 9.3.3.2)."""
 
     command_field = CommandField.C_GET_RSP
 
 
-class CMoveRQ(Request, frozen=True, gc=False, kw_only=True):
+class CMoveRQ(Request, frozen=True, kw_only=True):
     """C-MOVE-RQ (PS3.7 9.3.4.1)."""
 
     command_field = CommandField.C_MOVE_RQ
@@ -138,13 +138,13 @@ class CMoveRQ(Request, frozen=True, gc=False, kw_only=True):
     command_data_set_type: Annotated[int, Element(0x0800, "US", M)] = DATA_SET_FOLLOWS
 
 
-class CMoveRSP(SubOperationsRSP, frozen=True, gc=False, kw_only=True):
+class CMoveRSP(SubOperationsRSP, frozen=True, kw_only=True):
     """C-MOVE-RSP (PS3.7 9.3.4.2)."""
 
     command_field = CommandField.C_MOVE_RSP
 
 
-class CEchoRQ(Request, frozen=True, gc=False, kw_only=True):
+class CEchoRQ(Request, frozen=True, kw_only=True):
     """C-ECHO-RQ (PS3.7 9.3.5.1)."""
 
     command_field = CommandField.C_ECHO_RQ
@@ -152,13 +152,13 @@ class CEchoRQ(Request, frozen=True, gc=False, kw_only=True):
     affected_sop_class_uid: Annotated[str | None, Element(0x0002, "UI", M)]
 
 
-class CEchoRSP(Response, frozen=True, gc=False, kw_only=True):
+class CEchoRSP(Response, frozen=True, kw_only=True):
     """C-ECHO-RSP (PS3.7 9.3.5.2)."""
 
     command_field = CommandField.C_ECHO_RSP
 
 
-class CCancelRQ(_CommandSet, frozen=True, gc=False, kw_only=True):
+class CCancelRQ(_CommandSet, frozen=True, kw_only=True):
     """C-CANCEL-RQ (PS3.7 9.3.2.3, 9.3.3.3, 9.3.4.3): no Message ID, no data set, never answered itself."""
 
     command_field: ClassVar[CommandField] = CommandField.C_CANCEL_RQ
@@ -169,14 +169,14 @@ class CCancelRQ(_CommandSet, frozen=True, gc=False, kw_only=True):
 # -- DIMSE-N
 
 
-class NResponse(Response, frozen=True, gc=False, kw_only=True):
+class NResponse(Response, frozen=True, kw_only=True):
     """What the DIMSE-N responses have in common (PS3.7 10.3, Annex C)."""
 
     affected_sop_instance_uid: Annotated[str | None, Element(0x1000, "UI", U)] = None
     attribute_identifier_list: Annotated[tuple[int, ...] | None, Element(0x1005, "AT", C)] = None
 
 
-class NEventReportRQ(Request, frozen=True, gc=False, kw_only=True):
+class NEventReportRQ(Request, frozen=True, kw_only=True):
     """N-EVENT-REPORT-RQ (PS3.7 10.3.1.1); its data set, if any, is the Event Information."""
 
     command_field = CommandField.N_EVENT_REPORT_RQ
@@ -186,7 +186,7 @@ class NEventReportRQ(Request, frozen=True, gc=False, kw_only=True):
     event_type_id: Annotated[int | None, Element(0x1002, "US", M)]
 
 
-class NEventReportRSP(NResponse, frozen=True, gc=False, kw_only=True):
+class NEventReportRSP(NResponse, frozen=True, kw_only=True):
     """N-EVENT-REPORT-RSP (PS3.7 10.3.1.2)."""
 
     command_field = CommandField.N_EVENT_REPORT_RSP
@@ -194,7 +194,7 @@ class NEventReportRSP(NResponse, frozen=True, gc=False, kw_only=True):
     event_type_id: Annotated[int | None, Element(0x1002, "US", C)] = None
 
 
-class NGetRQ(Request, frozen=True, gc=False, kw_only=True):
+class NGetRQ(Request, frozen=True, kw_only=True):
     """N-GET-RQ (PS3.7 10.3.2.1)."""
 
     command_field = CommandField.N_GET_RQ
@@ -204,13 +204,13 @@ class NGetRQ(Request, frozen=True, gc=False, kw_only=True):
     attribute_identifier_list: Annotated[tuple[int, ...] | None, Element(0x1005, "AT", U)] = None
 
 
-class NGetRSP(NResponse, frozen=True, gc=False, kw_only=True):
+class NGetRSP(NResponse, frozen=True, kw_only=True):
     """N-GET-RSP (PS3.7 10.3.2.2)."""
 
     command_field = CommandField.N_GET_RSP
 
 
-class NSetRQ(Request, frozen=True, gc=False, kw_only=True):
+class NSetRQ(Request, frozen=True, kw_only=True):
     """N-SET-RQ (PS3.7 10.3.3.1); its data set is the Modification List."""
 
     command_field = CommandField.N_SET_RQ
@@ -220,13 +220,13 @@ class NSetRQ(Request, frozen=True, gc=False, kw_only=True):
     requested_sop_instance_uid: Annotated[str | None, Element(0x1001, "UI", M)]
 
 
-class NSetRSP(NResponse, frozen=True, gc=False, kw_only=True):
+class NSetRSP(NResponse, frozen=True, kw_only=True):
     """N-SET-RSP (PS3.7 10.3.3.2)."""
 
     command_field = CommandField.N_SET_RSP
 
 
-class NActionRQ(Request, frozen=True, gc=False, kw_only=True):
+class NActionRQ(Request, frozen=True, kw_only=True):
     """N-ACTION-RQ (PS3.7 10.3.4.1); its data set, if any, is the Action Information."""
 
     command_field = CommandField.N_ACTION_RQ
@@ -236,7 +236,7 @@ class NActionRQ(Request, frozen=True, gc=False, kw_only=True):
     action_type_id: Annotated[int | None, Element(0x1008, "US", M)]
 
 
-class NActionRSP(NResponse, frozen=True, gc=False, kw_only=True):
+class NActionRSP(NResponse, frozen=True, kw_only=True):
     """N-ACTION-RSP (PS3.7 10.3.4.2)."""
 
     command_field = CommandField.N_ACTION_RSP
@@ -244,7 +244,7 @@ class NActionRSP(NResponse, frozen=True, gc=False, kw_only=True):
     action_type_id: Annotated[int | None, Element(0x1008, "US", C)] = None
 
 
-class NCreateRQ(Request, frozen=True, gc=False, kw_only=True):
+class NCreateRQ(Request, frozen=True, kw_only=True):
     """N-CREATE-RQ (PS3.7 10.3.5.1); its data set, if any, is the Attribute List."""
 
     command_field = CommandField.N_CREATE_RQ
@@ -253,13 +253,13 @@ class NCreateRQ(Request, frozen=True, gc=False, kw_only=True):
     affected_sop_instance_uid: Annotated[str | None, Element(0x1000, "UI", U)] = None
 
 
-class NCreateRSP(NResponse, frozen=True, gc=False, kw_only=True):
+class NCreateRSP(NResponse, frozen=True, kw_only=True):
     """N-CREATE-RSP (PS3.7 10.3.5.2)."""
 
     command_field = CommandField.N_CREATE_RSP
 
 
-class NDeleteRQ(Request, frozen=True, gc=False, kw_only=True):
+class NDeleteRQ(Request, frozen=True, kw_only=True):
     """N-DELETE-RQ (PS3.7 10.3.6.1)."""
 
     command_field = CommandField.N_DELETE_RQ
@@ -268,13 +268,13 @@ class NDeleteRQ(Request, frozen=True, gc=False, kw_only=True):
     requested_sop_instance_uid: Annotated[str | None, Element(0x1001, "UI", M)]
 
 
-class NDeleteRSP(NResponse, frozen=True, gc=False, kw_only=True):
+class NDeleteRSP(NResponse, frozen=True, kw_only=True):
     """N-DELETE-RSP (PS3.7 10.3.6.2)."""
 
     command_field = CommandField.N_DELETE_RSP
 
 
-class RefusalRSP(_CommandSet, frozen=True, gc=False, kw_only=True):
+class RefusalRSP(_CommandSet, frozen=True, kw_only=True):
     """Answers a request whose command set could not be read; only ever sent.
 
     Its Command Field is that of the request with the response bit, whether the standard knows it or not.
@@ -366,5 +366,5 @@ def sop_instance_uid(request: Request) -> str | None:
 
 
 def error_comment(text: str) -> str:
-    """A text as it can stand in an Error Comment: printable ASCII without backslash, at most 64 characters."""
+    """A text fit for an Error Comment: printable ASCII without backslash, at most 64 characters."""
     return "".join(c if " " <= c <= "~" and c != "\\" else "?" for c in text[:MAXIMUM_ERROR_COMMENT])

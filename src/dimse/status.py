@@ -130,7 +130,7 @@ def category(status: int) -> StatusCategory:
 
 def is_pending(status: int) -> bool:
     """True where further responses follow (PS3.7 C.3)."""
-    return status == PENDING or status == PENDING_WARNING
+    return status in (PENDING, PENDING_WARNING)
 
 
 def describe(status: int) -> str:

@@ -128,7 +128,6 @@ def _decode_p_data_tf(body: bytes | memoryview) -> PDataTF:
 
 def _decode_a_associate_rq(body: bytes) -> AAssociateRQ:
     raw = _variable_items("A-ASSOCIATE-RQ", body, ItemType.PRESENTATION_CONTEXT_RQ)
-    _check_context_ids(raw)
     items = tuple([_decode_item(item, _RQ_ITEMS) for item in raw])
     called, calling, version = _titles_and_version(body)
     return AAssociateRQ(called, calling, items, version, body[36:68])
@@ -159,14 +158,15 @@ def _variable_items(name: str, body: bytes, context_type: ItemType) -> list[_Raw
             raise InvalidPDU(f"{name} with {types.count(item_type)} {what} items: it must have exactly one")
     if context_type not in types:
         raise InvalidPDU(f"{name} without a presentation context item: it must have one or more")
+    _check_context_ids(raw, context_type)
     return raw
 
 
-def _check_context_ids(raw: list[_RawItem]) -> None:
-    """PS3.8 9.3.2.2: odd, and each but once."""
+def _check_context_ids(raw: list[_RawItem], context_type: ItemType) -> None:
+    """PS3.8 9.3.2.2, 9.3.3.2, 7.1.1.13: odd, and each but once."""
     seen = set()
     for item_type, _, value in raw:
-        if item_type != ItemType.PRESENTATION_CONTEXT_RQ or not value:
+        if item_type != context_type or not value:
             continue
         context_id = value[0]
         if not context_id & 1:

@@ -1,12 +1,12 @@
 """Makes publications durable in batches, and only then lets their results go.
 
-`process`: what is published survives the death of this process; nothing is synced. `power`: every file is synced before
-it gets its place, and each distinct directory once afterwards, so that what was acknowledged survives the loss of power.
-While one batch is being committed the next one gathers, so that batches are as large as the load and nothing waits for
-a timer. No asyncio here.
+`process`: what is published survives the death of this process; nothing is synced. `power`: every file is
+synced before it gets its place, and each distinct directory once afterwards, so that what was acknowledged
+survives the loss of power. While one batch is being committed the next one gathers, so that batches are as
+large as the load and nothing waits for a timer. No asyncio here.
 
-An error of a sync is final (the kernel may have dropped the pages and forgotten about it): that instance fails, and the
-volume takes nothing new until it has proved itself.
+An error of a sync is final (the kernel may have dropped the pages and forgotten about it): that instance
+fails, and the volume takes nothing new until it has proved itself.
 """
 
 import os
@@ -49,9 +49,9 @@ class Committer:
         publisher: puts files into their places.
         durability: what is reached before a result is released.
         deliver: takes each batch when its results stand; called in the committer's thread.
-        record: called with the published ones of a batch once they are as durable as they get, before any journal entry
-            goes and any result is released. Here an index commits; what it raises fails the batch and leaves the
-            journal entries.
+        record: called with the published ones of a batch once they are as durable as they get, before any
+            journal entry goes and any result is released. Here an index commits; what it raises fails the
+            batch and leaves the journal entries.
     """
 
     def __init__(
@@ -196,7 +196,8 @@ class Committer:
     def _sync_directories(self, batch: Sequence[Publication]) -> None:
         """Sync each distinct directory once, and the parents of those not met before.
 
-        Parents are synced even if they were there already: who made them may have been stopped before syncing.
+        Parents are synced even if they were there already: who made them may have been stopped before
+        syncing.
         """
         kept = (Outcome.DUPLICATE_DIFFERENT, Outcome.REJECTED)
         changed = [p for p in batch if p.error is None and p.outcome not in kept]
@@ -250,7 +251,8 @@ class Committer:
             return failure
         self._volume.mark_suspect(str(failure))
         return StorageError(
-            f"{failure}; {self._directory.path} takes nothing new until a probe succeeds or the server is restarted"
+            f"{failure}; {self._directory.path} takes nothing new until a probe succeeds "
+            "or the server is restarted"
         )
 
 

@@ -184,7 +184,7 @@ class DataDirectory:
 
 
 def _make(path: Path) -> bool:
-    """Make a directory and what is missing above it, each synced into its parent; False if it is there already."""
+    """Make a directory and what is missing above it, synced into their parents; False if it is there."""
     if path.is_dir():
         return False
     _make(path.parent)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Every call that changes or syncs something in the data directory; each has the signature of its namesake in `os`."""
+    """Every call that changes or syncs the data directory; each is called as its namesake in `os`."""
 
     open: Callable[..., int] = os.open
     write: Callable[..., int] = os.write

@@ -10,7 +10,8 @@
     +-- InvalidFile           a stored file is no Part 10 file
     +-- DataDirectoryError    the data directory cannot be used, or another server uses it
 
-What is wrong inside a data set has a file of its own, `invalid_data_set.py`. The archive knows no DIMSE: whoever answers a peer maps each class to a status.
+What is wrong inside a data set has a file of its own, `invalid_data_set.py`. The archive knows no DIMSE:
+whoever answers a peer maps each class to a status.
 """
 
 import errno

@@ -103,8 +103,8 @@ def element_header(frame: Frame, tag: int, buffer: Buffer, position: int) -> tup
     """Read the header of an element, of which at least 8 bytes are in the buffer.
 
     A VR that nobody knows is taken for one with a 16-bit length. Bytes that cannot be a VR mean an element in
-    Implicit VR, as some writers put them between explicit ones. Implicit VR does not say what is a sequence: the
-    dictionary does, and the value must start with an Item.
+    Implicit VR, as some writers put them between explicit ones. Implicit VR does not say what is a sequence:
+    the dictionary does, and the value must start with an Item.
 
     Returns:
         where the value starts, its length (which may be `UNDEFINED`) and what it is; None when more of the

@@ -1,10 +1,11 @@
 """An instance on its way in: its temporary file is written, and its header scanned, as the data arrives.
 
-Everything is called from one thread, the one the data arrives in. While the volume is stalled the writes are done by the
-volume's thread, in order, and the sender is paused when too much waits. No asyncio here.
+Everything is called from one thread, the one the data arrives in. While the volume is stalled the writes are
+done by the volume's thread, in order, and the sender is paused when too much waits. No asyncio here.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from services.archive.data_directory import DataDirectory
 from services.archive.disk import Disk
@@ -172,7 +173,7 @@ class IncomingInstance:
             raise ValueError(f"instance {self.sop_instance_uid} was discarded or committed already")
 
     def discard(self) -> None:
-        """Remove the temporary file; nothing of the instance remains. May be called at any time; never raises."""
+        """Remove the temporary file; nothing of the instance remains. Allowed at any time, never raises."""
         if not self._closed:
             self._end(None)
 
@@ -258,12 +259,8 @@ class IncomingInstance:
     def _remove(self) -> None:
         if self._fd < 0:
             return
-        try:
+        with suppress(OSError):  # the next start removes it
             self._disk.unlink(self._name, dir_fd=self._directory.incoming_fd)
-        except OSError:
-            pass  # the next start removes it
-        try:
+        with suppress(OSError):  # what it may say about the data no longer matters
             self._disk.close(self._fd)
-        except OSError:
-            pass  # what it may say about the data no longer matters
         self._fd = -1

@@ -62,8 +62,8 @@ def file_header(
         transfer_syntax_uid: of the data set that follows.
         implementation_class_uid: who writes the file.
         implementation_version_name: 1 to 16 characters.
-        source_ae_title: who sent the data set. Left out when it is empty or no AE value (PS3.5 6.2), since it comes
-            from a peer and a strange title is no reason to refuse an instance.
+        source_ae_title: who sent the data set. Left out when it is empty or no AE value (PS3.5 6.2), since it
+            comes from a peer and a strange title is no reason to refuse an instance.
     """
     elements = [
         _VERSION,
@@ -87,8 +87,8 @@ def read_file_header(file: BinaryIO) -> FileMeta:
         file: open for reading at its start; afterwards its position is unspecified.
 
     Raises:
-        InvalidFile: it is no DICOM file, its meta information is malformed or overlong, or says nothing of the
-            transfer syntax.
+        InvalidFile: it is no DICOM file, its meta information is malformed or overlong, or says nothing of
+            the transfer syntax.
         OSError: it cannot be read.
     """
     head = file.read(len(_PREAMBLE) + _LONGEST_META)

@@ -1,7 +1,6 @@
 """Where an instance lies in the data directory. Every path of the archive is built here, and nowhere else."""
 
-from services.archive.errors import InvalidUID
-from services.archive.uids import valid_uid
+from services.archive.uids import check_uid
 
 
 def instance_path(study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> str:
@@ -13,11 +12,7 @@ def instance_path(study_instance_uid: str, series_instance_uid: str, sop_instanc
     Raises:
         InvalidUID: one of the three is no UID.
     """
-    for name, uid in (
-        ("Study Instance UID", study_instance_uid),
-        ("Series Instance UID", series_instance_uid),
-        ("SOP Instance UID", sop_instance_uid),
-    ):
-        if not valid_uid(uid):
-            raise InvalidUID(f"{name} {uid[:80]!r} is no UID: 1 to 64 digits and dots, no empty component")
+    check_uid("Study Instance UID", study_instance_uid)
+    check_uid("Series Instance UID", series_instance_uid)
+    check_uid("SOP Instance UID", sop_instance_uid)
     return f"{study_instance_uid}/{series_instance_uid}/{sop_instance_uid}.dcm"

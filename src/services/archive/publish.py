@@ -1,15 +1,17 @@
 """Puts a finished temporary file into its place, or finds that the place is taken.
 
-`link` gives a name only where there is none, so two publications of one instance meet at EEXIST and nothing is ever
-replaced by accident. The name in `.incoming` stays until `release`: it is the journal of the publication. Everything
-here blocks, for microseconds unless a duplicate has to be compared.
+`link` gives a name only where there is none, so two publications of one instance meet at EEXIST and nothing
+is ever replaced by accident. The name in `.incoming` stays until `release`: it is the journal of the
+publication. Everything here blocks, for microseconds unless a duplicate has to be compared.
 
-A SOP Instance UID that is held under another study or series has another path and cannot be seen from here; finding it
-takes a unique key over all instances, so that decision belongs to whoever records publications in an index.
+A SOP Instance UID that is held under another study or series has another path and cannot be seen from here;
+finding it takes a unique key over all instances, so that decision belongs to whoever records publications in
+an index.
 """
 
 import os
 import time
+from contextlib import suppress
 from enum import StrEnum
 from hashlib import sha256
 
@@ -195,10 +197,8 @@ class Publisher:
 
     def close(self, publication: Publication) -> None:
         """Close the file of a publication and leave its journal entry. Never raises."""
-        try:
+        with suppress(OSError):  # every error that matters has been seen by the sync before
             self._disk.close(publication.fd)
-        except OSError:
-            pass  # every error that matters has been seen by the sync before
         publication.fd = -1
 
     def _link(self, publication: Publication) -> bool:
@@ -214,7 +214,7 @@ class Publisher:
         return True
 
     def _claim_and_rename(self, publication: Publication) -> bool:
-        """Where there are no hard links: the exclusive name is a claim in `.incoming`, and it becomes the journal."""
+        """Without hard links a claim in `.incoming` is the exclusive name, and then the journal entry."""
         root = self._directory.root_fd
         os.stat(publication.directory, dir_fd=root)
         if not self._claim(publication):
@@ -263,10 +263,8 @@ class Publisher:
         publication.claim = ""
 
     def _forget(self, name: str) -> None:
-        try:
+        with suppress(OSError):  # the next start removes it
             self._disk.unlink(name, dir_fd=self._directory.incoming_fd)
-        except OSError:
-            pass  # the next start removes it
 
     def _rename(self, publication: Publication, name: str) -> None:
         self._disk.rename(

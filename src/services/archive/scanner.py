@@ -2,13 +2,13 @@
 
 The data set of a C-STORE comes in fragments of any size. The scanner follows its structure to the last byte,
 keeps the raw values of the index attributes, and refuses what cannot be a data set. A chunk inside a value
-costs one comparison, and nothing is ever allocated by a length that the peer declared. It must not decode text,
-touch files, or know the network.
+costs one comparison, and nothing is ever allocated by a length that the peer declared. It must not decode
+text, touch files, or know the network.
 
 The walk is a loop over frames, never a recursion: a data set frame holds elements (the data set itself, or an
 item), a sequence frame holds items, a fragments frame holds the fragments of an encapsulated pixel value.
-Runs of plain elements go through two tight loops; everything else is taken one header at a time. Positions are
-counted from the start of the buffer at hand, and `base` is where in the data set that buffer starts.
+Runs of plain elements go through two tight loops; everything else is taken one header at a time. Positions
+are counted from the start of the buffer at hand, and `base` is where in the data set that buffer starts.
 """
 
 from services.archive.frames import (
@@ -163,7 +163,7 @@ class HeaderScanner:
             kept.extend(buffer, base, min(base + position, base + end))
 
     def _step(self, buffer: Buffer, base: int, position: int, stop: int) -> int:
-        """Take what starts at `position`, of which 8 bytes are there; the same position back means too few."""
+        """Take what starts at `position`; 8 bytes of it are there. The same position back means too few."""
         frame = self._frame
         if frame.kind == Kind.FRAGMENTS:
             return self._fragments(buffer, base, position, stop)
@@ -255,8 +255,8 @@ class HeaderScanner:
         top_level = not self._outer
         if top_level and _is_forbidden(group):
             raise InvalidDataSet(
-                f"{name_of(tag)} at byte {base + position}: groups 0000, 0002, 0004 and 0006 have no place in "
-                "a data set (PS3.5 7.1); send it without preamble and File Meta Information"
+                f"{name_of(tag)} at byte {base + position}: groups 0000, 0002, 0004 and 0006 have no place "
+                "in a data set (PS3.5 7.1); send it without preamble and File Meta Information"
             )
         header = element_header(self._frame, tag, buffer, position)
         if header is None:
@@ -314,10 +314,8 @@ class HeaderScanner:
         frame = self._frame
         group, element, length = frame.order.implicit(buffer, position)
         if group != _DELIMITERS or element not in (_ITEM, _SEQUENCE_DELIMITATION):
-            raise InvalidDataSet(
-                f"{name_of(group << 16 | element)} at byte {base + position} stands where an item of {frame} "
-                "is due"
-            )
+            found = f"{name_of(group << 16 | element)} at byte {base + position}"
+            raise InvalidDataSet(f"{found} stands where an item of {frame} is due")
         if element == _SEQUENCE_DELIMITATION:
             if frame.defined:
                 raise InvalidDataSet(
@@ -362,10 +360,8 @@ class HeaderScanner:
                 self._close(buffer, base, position)
                 return position + 8
             if group != _DELIMITERS or element != _ITEM or length == UNDEFINED:
-                raise InvalidDataSet(
-                    f"{name_of(group << 16 | element)} of {length} bytes at byte {base + position} stands "
-                    f"where a fragment is due in {frame}"
-                )
+                found = f"{name_of(group << 16 | element)} of {length} bytes at byte {base + position}"
+                raise InvalidDataSet(f"{found} stands where a fragment is due in {frame}")
             position += 8 + length
             if base + position > frame.end:
                 raise InvalidDataSet(f"a fragment of {length} bytes is more than is left in {frame}")

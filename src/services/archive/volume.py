@@ -1,9 +1,10 @@
 """The disk under a data directory: is it quick, has it room, can it be trusted?
 
-Writes into the page cache are quicker than handing them to a thread, so they are made where the data arrives, and timed.
-After a slow one the writes of this volume go to a thread, in order, until they are quick again: whoever waits for a
-stalled disk, it is not the others. An error of a sync makes the volume suspect, because the kernel may have dropped
-what it could not write: it takes nothing new until a write and sync of its own succeeds. No asyncio here.
+Writes into the page cache are quicker than handing them to a thread, so they are made where the data arrives,
+and timed. After a slow one the writes of this volume go to a thread, in order, until they are quick again:
+whoever waits for a stalled disk, it is not the others. An error of a sync makes the volume suspect, because
+the kernel may have dropped what it could not write: it takes nothing new until a write and sync of its own
+succeeds. No asyncio here.
 """
 
 import threading
@@ -86,7 +87,7 @@ class Volume:
                 self._slow(now)
 
     def submit(self, job: Callable[[], None], size: int = 0) -> None:
-        """Have the thread do something after all that was submitted before.
+        """Have the thread do something after all that was submitted before. Call it from one thread only.
 
         Args:
             job: must not raise.

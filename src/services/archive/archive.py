@@ -1,0 +1,392 @@
+"""The archive as the rest of the program sees it: instances go in, and what became of each comes back.
+
+This is the only file of the archive that awaits anything. Everything of one archive is used from one event
+loop at a time.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from services.archive.committer import Committer, Durability
+from services.archive.data_directory import DataDirectory, Repair
+from services.archive.disk import Disk
+from services.archive.errors import (
+    ArchiveError,
+    MissingUID,
+    StorageError,
+    UIDMismatch,
+    storage_error,
+)
+from services.archive.fallback import scan_deflated
+from services.archive.incoming import IncomingInstance
+from services.archive.index_attributes import (
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+)
+from services.archive.invalid_data_set import InvalidDataSet, TruncatedDataSet
+from services.archive.part10 import file_header
+from services.archive.paths import instance_path
+from services.archive.publish import Duplicates, Outcome, Publication, Publisher, Stored
+from services.archive.uids import check_uid
+from services.archive.volume import Volume
+
+MAXIMUM_INSTANCE_BYTES = 8 << 30
+FREE_SPACE_RESERVE = 256 << 20
+
+
+class Statistics(Struct):
+    """What the archive has done since it was opened; plain counts, except `bytes_stored`."""
+
+    instances_stored: int = 0
+    bytes_stored: int = 0
+    replaced: int = 0
+    duplicates_equal: int = 0
+    duplicates_different: int = 0
+    rejected: int = 0
+    refused: int = 0
+
+
+class Archive:
+    """An open archive; made by `open`, ended by `close`.
+
+    Attributes:
+        path: the data directory, absolute.
+        durability: what an acknowledged instance survives.
+        duplicates: what happens to an instance that is stored already.
+        statistics: counts since it was opened.
+        repair: what an earlier server had left unfinished.
+    """
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        *,
+        implementation_class_uid: str,
+        implementation_version_name: str,
+        durability: Durability,
+        duplicates: Duplicates,
+        max_instance_bytes: int,
+        free_space_reserve: int,
+        truncated_data: bool,
+        mismatched_vr: bool,
+        disk: Disk,
+        record: Callable[[Sequence[Publication]], None] | None,
+    ) -> None:
+        self.path = directory.path
+        self.durability = durability
+        self.duplicates = duplicates
+        self.statistics = Statistics()
+        self.repair: Repair = directory.repair
+        self._directory = directory
+        self._implementation = (implementation_class_uid, implementation_version_name)
+        self._max_instance_bytes = max_instance_bytes
+        self._truncated_data = truncated_data
+        self._mismatched_vr = mismatched_vr
+        self._disk = disk
+        self._volume = Volume(
+            str(directory.path), directory.root_fd, disk, reserve=free_space_reserve, probe=directory.probe
+        )
+        publisher = Publisher(directory, disk, duplicates)
+        self._committer = Committer(
+            directory, self._volume, disk, publisher, durability, self._deliver, record
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._receiving: set[IncomingInstance] = set()
+        self._waiting: dict[Publication, asyncio.Future[None]] = {}
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        implementation_class_uid: str,
+        implementation_version_name: str,
+        durability: Durability | str = Durability.POWER,
+        duplicates: Duplicates | str = Duplicates.KEEP,
+        max_instance_bytes: int = MAXIMUM_INSTANCE_BYTES,
+        free_space_reserve: int = FREE_SPACE_RESERVE,
+        truncated_data: bool = False,
+        mismatched_vr: bool = False,
+        disk: Disk | None = None,
+        record: Callable[[Sequence[Publication]], None] | None = None,
+    ) -> "Archive":
+        """Open the archive in a data directory, and repair what an earlier server left behind. Blocks.
+
+        Args:
+            path: the data directory; made if it is absent.
+            implementation_class_uid: who writes the files (PS3.10 7.1).
+            implementation_version_name: 1 to 16 characters.
+            durability: what is reached before `commit` returns.
+            duplicates: what happens to an instance that is stored already.
+            max_instance_bytes: longest data set.
+            free_space_reserve: bytes of the volume that stay free; nothing new is taken below.
+            truncated_data: take data sets that end inside an element, as long as they have their UIDs;
+                deflated ones are refused all the same.
+            mismatched_vr: take data sets in Implicit VR under an Explicit VR transfer syntax, and the other
+                way round; they are stored as they came.
+            disk: the system calls; those of the operating system by default.
+            record: see `Committer`; called in the event loop's thread at `process`, else in the committer's.
+
+        Raises:
+            DataDirectoryError: another server uses the directory, or it cannot be used.
+            ValueError: `durability` or `duplicates` is no such word.
+        """
+        calls = disk or Disk()
+        level, policy = Durability(durability), Duplicates(duplicates)
+        return cls(
+            DataDirectory.open(path, disk=calls),
+            implementation_class_uid=implementation_class_uid,
+            implementation_version_name=implementation_version_name,
+            durability=level,
+            duplicates=policy,
+            max_instance_bytes=max_instance_bytes,
+            free_space_reserve=free_space_reserve,
+            truncated_data=truncated_data,
+            mismatched_vr=mismatched_vr,
+            disk=calls,
+            record=record,
+        )
+
+    @property
+    def stalled(self) -> bool:
+        """The disk is slow now, and writes go through a thread."""
+        return self._volume.stalled
+
+    @property
+    def suspect(self) -> str:
+        """Why nothing new is taken, or empty."""
+        return self._volume.suspect
+
+    def receive(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        *,
+        source_ae_title: str,
+        pause: Callable[[], None],
+        resume: Callable[[], None],
+    ) -> IncomingInstance:
+        """Begin to receive an instance; ends with `commit` or with the instance's `discard`.
+
+        Args:
+            sop_class_uid: announced for it, without padding.
+            sop_instance_uid: announced for it, without padding.
+            transfer_syntax_uid: of its data set.
+            source_ae_title: who sends it; kept in the file.
+            pause: called, in the loop's thread, when the disk cannot keep up with the sender.
+            resume: called, in the loop's thread, when the sender may go on; each follows a `pause`.
+
+        Raises:
+            InvalidUID: one of the three is no UID.
+            OutOfStorage: the volume is nearly full.
+            StorageError: the volume is not trusted since a sync failed, or the archive is closed.
+        """
+        self._loop = asyncio.get_running_loop()
+        try:
+            if self._closed:
+                raise StorageError(f"the archive in {self.path} is closed")
+            check_uid("SOP Class UID", sop_class_uid)
+            check_uid("SOP Instance UID", sop_instance_uid)
+            check_uid("Transfer Syntax UID", transfer_syntax_uid)
+            self._volume.admit()
+        except ArchiveError:
+            self.statistics.refused += 1
+            raise
+        implementation_class_uid, implementation_version_name = self._implementation
+        incoming = IncomingInstance(
+            self._directory,
+            self._volume,
+            self._disk,
+            header=file_header(
+                sop_class_uid,
+                sop_instance_uid,
+                transfer_syntax_uid,
+                implementation_class_uid=implementation_class_uid,
+                implementation_version_name=implementation_version_name,
+                source_ae_title=source_ae_title,
+            ),
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            maximum=self._max_instance_bytes,
+            pause=pause,
+            resume=resume,
+            post=self._post,
+            ended=self._ended,
+        )
+        self._receiving.add(incoming)
+        return incoming
+
+    async def commit(self, incoming: IncomingInstance) -> Stored:
+        """Check an instance, and publish it at the durability of the archive.
+
+        When it raises, or is cancelled while it checks, the temporary file is removed. Cancelled while it
+        publishes, the instance may be stored or not.
+
+        Args:
+            incoming: whose data set has ended.
+
+        Returns:
+            where it is, and how the publication ended; `Stored.outcome` may say that another one was kept.
+
+        Raises:
+            InvalidDataSet: the data set is malformed, or ends inside an element.
+            MissingUID: the data set lacks a UID it is filed under.
+            UIDMismatch: the data set is another instance than announced.
+            InvalidUID: its Study or Series Instance UID is no UID.
+            OutOfStorage: the disk is full.
+            StorageError: the disk failed.
+        """
+        self._loop = asyncio.get_running_loop()
+        try:
+            if not incoming.written:
+                await self._after_writes()
+            incoming.check()
+            study, series = await self._identify(incoming)
+            path = instance_path(study, series, incoming.sop_instance_uid)
+            incoming.check()  # it may have been discarded while it was scanned
+        except (ArchiveError, InvalidDataSet) as error:
+            incoming.fail(error)
+            raise
+        except BaseException:
+            incoming.discard()
+            raise
+        publication = incoming.hand_over(path)
+        await self._publish(publication)
+        if publication.error is not None or publication.outcome is None:
+            raise publication.error or StorageError(f"{path} was not published")
+        return Stored(
+            path=path,
+            outcome=publication.outcome,
+            study_instance_uid=study,
+            series_instance_uid=series,
+            sop_instance_uid=incoming.sop_instance_uid,
+            sop_class_uid=publication.sop_class_uid,
+            transfer_syntax_uid=publication.transfer_syntax_uid,
+            size=publication.size,
+        )
+
+    def close(self) -> None:
+        """Discard what is being received, finish what is being committed, let the directory go. Blocks."""
+        if self._closed:
+            return
+        self._closed = True
+        for incoming in tuple(self._receiving):
+            incoming.discard()
+        self._committer.close()
+        self._volume.close()
+        self._directory.close()
+
+    async def _after_writes(self) -> None:
+        """Wait until the volume's thread has done what it was given so far."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._volume.submit(lambda: self._post(lambda: _resolve(done)))
+        await done
+
+    async def _identify(self, incoming: IncomingInstance) -> tuple[str, str]:
+        """Finish the scan and hold the data set against what was announced; its study and series."""
+        if incoming.scanner.needs_fallback and incoming.size:
+            await _scan_again(incoming)
+        scanner = incoming.scanner
+        try:
+            scanner.finish()
+        except TruncatedDataSet:
+            if not self._truncated_data:
+                raise
+        if scanner.mismatched and not self._mismatched_vr:
+            raise InvalidDataSet(
+                f"the data set is not encoded as transfer syntax {incoming.transfer_syntax_uid} says: "
+                "Implicit VR in place of Explicit VR, or the other way round"
+            )
+        for tag, name, announced in (
+            (SOP_CLASS_UID, "SOP Class UID", incoming.sop_class_uid),
+            (SOP_INSTANCE_UID, "SOP Instance UID", incoming.sop_instance_uid),
+        ):
+            if _present(scanner.uid(tag), name) != announced:
+                raise UIDMismatch(
+                    f"the data set's {name} is {scanner.uid(tag)[:64]!r}, announced was {announced!r}"
+                )
+        return (
+            _present(scanner.uid(STUDY_INSTANCE_UID), "Study Instance UID"),
+            _present(scanner.uid(SERIES_INSTANCE_UID), "Series Instance UID"),
+        )
+
+    async def _publish(self, publication: Publication) -> None:
+        if self.durability is Durability.PROCESS and not self._volume.stalled:
+            started = self._volume.clock()
+            committed = self._committer.try_commit(publication)
+            self._volume.took(started)
+            if committed:
+                self._count(publication)
+                return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[publication] = done
+        self._committer.submit(publication)
+        await done
+
+    def _count(self, publication: Publication) -> None:
+        statistics = self.statistics
+        match publication.outcome if publication.error is None else None:
+            case Outcome.STORED:
+                statistics.instances_stored += 1
+                statistics.bytes_stored += publication.size
+            case Outcome.REPLACED:
+                statistics.replaced += 1
+                statistics.bytes_stored += publication.size
+            case Outcome.DUPLICATE_EQUAL:
+                statistics.duplicates_equal += 1
+            case Outcome.DUPLICATE_DIFFERENT:
+                statistics.duplicates_different += 1
+            case Outcome.REJECTED:
+                statistics.rejected += 1
+            case None:
+                statistics.refused += 1
+
+    def _deliver(self, batch: Sequence[Publication]) -> None:
+        self._post(lambda: self._release(batch))
+
+    def _release(self, batch: Sequence[Publication]) -> None:
+        for publication in batch:
+            self._count(publication)
+            _resolve(self._waiting.pop(publication))
+
+    def _post(self, call: Callable[[], None]) -> None:
+        """Have something called in the loop's thread; a loop that has ended waits for nothing."""
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(call)
+
+    def _ended(self, incoming: IncomingInstance, error: Exception | None) -> None:
+        self._receiving.discard(incoming)
+        if error is not None:
+            self.statistics.refused += 1
+
+
+async def _scan_again(incoming: IncomingInstance) -> None:
+    """Scan a data set from its temporary file, in a thread."""
+    try:
+        incoming.scanner = await asyncio.to_thread(
+            scan_deflated, incoming.temporary_path, offset=incoming.data_set_offset
+        )
+    except OSError as error:
+        raise storage_error(error, f"read instance {incoming.sop_instance_uid} again") from error
+
+
+def _resolve(done: asyncio.Future[None]) -> None:
+    if not done.done():  # nobody may wait any more
+        done.set_result(None)
+
+
+def _present(uid: str, name: str) -> str:
+    if not uid:
+        raise MissingUID(f"the data set has no {name}")
+    return uid
