@@ -77,11 +77,10 @@ _contexts_rq = st.lists(
     unique_by=lambda item: item.presentation_context_id,
 )
 _contexts_ac = st.lists(
-    st.builds(PresentationContextACItem, bytes8, st.integers(0, 5), uids).filter(
-        lambda item: item.presentation_context_id
-    ),
+    st.builds(PresentationContextACItem, context_ids, st.integers(0, 5), uids),
     min_size=1,
     max_size=5,
+    unique_by=lambda item: item.presentation_context_id,
 )
 
 

@@ -232,6 +232,7 @@ class Association:
             return
         match part:
             case DataChunk(data, is_last):
+                assert isinstance(data, memoryview), "what is received is a view into the receive buffer"
                 self._receive_data(data, is_last)
             case CommandReady(context_id, message):
                 self._receive_command(self.negotiated.contexts[context_id], message)
@@ -270,7 +271,7 @@ class Association:
         else:
             invocation.deliver(response, None)
 
-    def _receive_data(self, data: bytes | memoryview, is_last: bool) -> None:
+    def _receive_data(self, data: memoryview, is_last: bool) -> None:
         assert self._sink is not None, "the assembler lets no data set through that no command announced"
         try:
             self._sink.write(data)

@@ -100,7 +100,7 @@ class BoundedBuffer:
         self.maximum = maximum
         self.data = bytearray()
 
-    def write(self, chunk: memoryview | bytes) -> None:
+    def write(self, chunk: memoryview) -> None:
         if len(self.data) + len(chunk) > self.maximum:
             self.data.clear()
             raise DimseError(status.RESOURCE_LIMITATION, f"data set over {self.maximum} bytes")
@@ -118,7 +118,7 @@ class Skip:
 
     __slots__ = ()
 
-    def write(self, chunk: memoryview | bytes) -> None:
+    def write(self, chunk: memoryview) -> None:
         pass
 
     def end(self) -> None:

@@ -21,7 +21,7 @@ Answer: TypeAlias = tuple[Response, bytes | None]
 class DataSetSink(Protocol):
     """Where the data set of a request goes as it arrives."""
 
-    def write(self, chunk: memoryview | bytes) -> None:
+    def write(self, chunk: memoryview) -> None:
         """Take a fragment. It lives only until this returns: copy what is kept.
 
         A `DimseError` raised here becomes the response, once the rest of the data set has passed by.

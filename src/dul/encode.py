@@ -6,6 +6,7 @@ only what has no encoding; whether a PDU makes sense is the business of whoever 
 
 from struct import Struct as Layout
 from struct import error as LayoutError  # noqa: N812
+from typing import assert_never
 
 from dul.enums import ItemType, PDUType
 from dul.pdus import (
@@ -68,6 +69,8 @@ def encode_pdu(pdu: AnyPDU) -> bytes:
                 return _pack_fixed_length_pdu(pdu.pdu_type, 4, 0, 0, 0)
             case AAbort(reason):
                 return _pack_fixed_length_pdu(PDUType.A_ABORT, 4, 0, reason.source, reason.reason)
+            case _:
+                assert_never(pdu)
     except LayoutError as error:
         raise ValueError(f"{type(pdu).__name__} has a number that does not fit its field: {error}") from error
 
@@ -143,6 +146,8 @@ def _encode_variable_item(item: VariableItem) -> bytes:
             return _item(ItemType.USER_INFORMATION, b"".join([_encode_sub_item(i) for i in user_data]))
         case UnknownItem(item_type, data):
             return _item(item_type, data)
+        case _:
+            assert_never(item)
 
 
 def _encode_sub_item(item: UserDataSubItem) -> bytes:
@@ -176,6 +181,8 @@ def _encode_sub_item(item: UserDataSubItem) -> bytes:
             return _item(ItemType.USER_IDENTITY_AC, _field(server_response))
         case UnknownItem(item_type, data):
             return _item(item_type, data)
+        case _:
+            assert_never(item)
 
 
 # -- The pieces all of them are made of

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from services.scp import SCP as SCP
     from services.scu import associate as associate
     from services.send import contexts_for as contexts_for
+    from services.send import read_instance as read_instance
     from services.send import send_file as send_file
     from services.storage import ReceivedInstance as ReceivedInstance
     from services.storage import Storage as Storage
@@ -26,6 +27,7 @@ _HOMES = {
     "associate": "services.scu",
     "contexts_for": "services.send",
     "echo": "services.verification",
+    "read_instance": "services.send",
     "send_file": "services.send",
     "store": "services.storage",
     "verification_context": "services.verification",

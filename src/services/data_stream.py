@@ -27,7 +27,7 @@ class DataStream:
         self._ended = False
         self._changed = asyncio.Event()
 
-    def write(self, chunk: memoryview | bytes) -> None:
+    def write(self, chunk: memoryview) -> None:
         """Keep a copy of a fragment until it is read."""
         if self._broken:
             return

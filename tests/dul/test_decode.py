@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,22 +105,15 @@ def test_errors_name_the_thing_and_the_value(sample, words):
 
 
 def test_every_odd_context_id_at_once():
-    rq = PDUS["a_associate_rq"]
-    assert isinstance(rq, AAssociateRQ)
-    application_context, context, user_information = rq.variable_items
-    body = bytearray(encode_pdu(rq)[6:74])
-    body += encode_pdu(AAssociateRQ("", "", (application_context, user_information)))[74:]
-    item = encode_pdu(AAssociateRQ("", "", (context,)))[74:]
-    for context_id in range(1, 256, 2):
-        body += item[:4] + bytes([context_id]) + item[5:]
-    decoded = decode_pdu(1, body_of(body))
+    rq = BY_NAME["a_associate_rq"].body
+    context = slice(68 + 25, 68 + 25 + 50)  # after the fixed fields and the application context item
+    items = b"".join(
+        rq[context][:4] + bytes([context_id]) + rq[context][5:] for context_id in range(1, 256, 2)
+    )
+    decoded = decode_pdu(1, rq[: context.start] + items + rq[context.stop :])
     assert isinstance(decoded, AAssociateRQ)
     ids = [c.presentation_context_id for c in decoded.presentation_contexts]
     assert ids == list(range(1, 256, 2))
-
-
-def body_of(data: bytearray) -> memoryview:
-    return memoryview(data)
 
 
 class TestMemory:
@@ -157,11 +152,10 @@ def test_repr_shows_no_passcode():
 
 
 def check_total(pdu_type: int, body: bytes) -> None:
-    try:
+    pdu: AnyPDU | None = None
+    with contextlib.suppress(RemoteProtocolError):
         pdu = decode_pdu(pdu_type, memoryview(body))
-    except RemoteProtocolError as error:
-        assert error.reason.source == 2
-    else:
+    if pdu is not None:
         assert pdu.pdu_type == pdu_type
         assert decode_pdu(pdu_type, encode_pdu(pdu)[6:]) == pdu
 

@@ -102,3 +102,12 @@ def sub_item(item) -> AAssociateRQ:
 def test_what_has_no_encoding_is_refused(pdu, words):
     with pytest.raises(ValueError, match=words):
         encode_pdu(pdu)
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    ["P-DATA-TF", AAssociateRQ("A", "B", (PDV(1, 0, b""),)), sub_item(ApplicationContextItem("1.2"))],
+)
+def test_what_is_no_part_of_a_pdu_does_not_vanish(stranger):
+    with pytest.raises(AssertionError, match="unreachable"):
+        encode_pdu(stranger)

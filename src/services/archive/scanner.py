@@ -100,14 +100,14 @@ class HeaderScanner:
         self._fed = end = start + len(chunk)
         if end <= self._next and not self._kept.pending_until:
             return
-        if self._carry:
+        while self._carry:
             base = start - len(self._carry)
             head = self._carry + chunk[: LONGEST_HEADER - len(self._carry)]
             self._scan(head, base)
             if self._next == base:
                 self._carry = head
                 return
-            self._carry = b""
+            self._carry = self._carry[self._next - base :]
         self._scan(chunk, start)
         if self._next < end:
             self._carry = bytes(chunk[self._next - start :])

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 
+from structlog.typing import FilteringBoundLogger
+
 from dimse import status
 from dimse.errors import DimseError
 from dimse.messages import CStoreRQ
 from dimse.operation import Operation
 from dimse.service import DataSetSink
-from services.archive.archive import Archive, Outcome
+from services.archive.archive import Archive
 from services.archive.errors import (
     ArchiveError,
     InstanceTooLarge,
-    InvalidDataSet,
     InvalidUID,
     MissingUID,
     OutOfStorage,
@@ -19,10 +20,14 @@ from services.archive.errors import (
     UIDMismatch,
 )
 from services.archive.incoming import IncomingInstance
+from services.archive.invalid_data_set import InvalidDataSet
+from services.archive.publish import Outcome
 from services.server.log import get_logger
 from services.server.statistics import Statistics
 
-_STATUS: dict[type[ArchiveError], int] = {
+_Refusal = (ArchiveError, InvalidDataSet)
+
+_STATUS: dict[type[Exception], int] = {
     OutOfStorage: status.OUT_OF_RESOURCES,
     InstanceTooLarge: status.OUT_OF_RESOURCES,
     StorageError: status.OUT_OF_RESOURCES,
@@ -60,11 +65,10 @@ class ArchiveStore:
                 request.affected_sop_instance_uid or "",
                 operation.context.transfer_syntax,
                 source_ae_title=calling_ae,
-                truncated_data="truncated-data" in self._tolerated(calling_ae),
                 pause=operation.pause,
                 resume=operation.resume,
             )
-        except ArchiveError as error:
+        except _Refusal as error:
             raise self._refused(operation, error) from error
         return _Incoming(incoming, lambda error: self._refused(operation, error))
 
@@ -73,11 +77,9 @@ class ArchiveStore:
         assert isinstance(operation.sink, _Incoming)
         try:
             stored = await self._archive.commit(operation.sink.incoming)
-        except ArchiveError as error:
+        except _Refusal as error:
             raise self._refused(operation, error) from error
         statistics = self._statistics
-        if stored.tolerated_truncation:
-            statistics.tolerate("truncated-data")
         match stored.outcome:
             case Outcome.STORED:
                 statistics.instances_stored += 1
@@ -91,7 +93,7 @@ class ArchiveStore:
                 return status.DUPLICATE_SOP_INSTANCE, "another instance is stored under this UID"
         return status.SUCCESS, ""
 
-    def _refused(self, operation: Operation, error: ArchiveError) -> DimseError:
+    def _refused(self, operation: Operation, error: Exception) -> DimseError:
         self._statistics.instances_refused += 1
         code = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), status.PROCESSING_FAILURE)
         _logger(operation).warning("instance refused", status=f"{code:04X}H", cause=str(error))
@@ -103,14 +105,14 @@ class _Incoming:
 
     __slots__ = ("_refused", "incoming")
 
-    def __init__(self, incoming: IncomingInstance, refused: Callable[[ArchiveError], DimseError]) -> None:
+    def __init__(self, incoming: IncomingInstance, refused: Callable[[Exception], DimseError]) -> None:
         self.incoming = incoming
         self._refused = refused
 
-    def write(self, chunk: memoryview | bytes) -> None:
+    def write(self, chunk: memoryview) -> None:
         try:
             self.incoming.write(chunk)
-        except ArchiveError as error:
+        except _Refusal as error:
             raise self._refused(error) from error
 
     def end(self) -> None:
@@ -120,6 +122,6 @@ class _Incoming:
         self.incoming.discard()
 
 
-def _logger(operation: Operation):  # type: ignore[no-untyped-def]
+def _logger(operation: Operation) -> FilteringBoundLogger:
     association = operation.association
     return get_logger(association=association.number, peer=association.provider.peer)

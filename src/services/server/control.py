@@ -28,6 +28,8 @@ DEADLINE = 5.0
 
 MOST_CLIENTS = 16
 
+_PAUSE = 1.0  # seconds until connections are taken again
+
 Handler: TypeAlias = Callable[[], dict[str, Any]]
 """Does a command and returns what is answered, ready for JSON. Runs on the server's loop: be quick."""
 
@@ -57,7 +59,7 @@ class ControlServer:
     def __init__(self, data_directory: Path, handlers: Mapping[str, Handler]) -> None:
         self._data_directory = data_directory
         self._handlers = handlers
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._socket_file = ExitStack()  # what must be undone with the socket; holds the directory open
 
@@ -71,52 +73,63 @@ class ControlServer:
             raise ControlError(f"a server already runs on the data directory {_name(self._data_directory)}")
         try:
             path = self._socket_file.enter_context(_socket_path(self._data_directory))
-            listener = _bind(path)
+            self._listener = _bind(path)
         except OSError as error:
             self._socket_file.close()
             raise ControlError(
                 f"cannot make the control socket in {_name(self._data_directory)}: {error.strerror or error}"
             ) from None
         self._socket_file.callback(_unlink, path)
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LONGEST_REQUEST)
+        self._listen()
 
     async def close(self) -> None:
         """Remove the socket, then let the answers under way go out, within the deadline of each."""
-        if self._server is None:
+        if self._listener is None:
             return
-        self._server.close()
-        self._server = None
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
+        self._listener = None
         self._socket_file.close()
         if self._clients:
             await asyncio.wait(self._clients)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._clients.add(task)
-        try:
-            if len(self._clients) <= MOST_CLIENTS:
-                async with asyncio.timeout(DEADLINE):
-                    await self._answer(reader, writer)
-        except (TimeoutError, OSError):
-            pass  # a client that is slow or gone
-        finally:
-            self._clients.discard(task)
-            writer.transport.abort()
+    def _listen(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self) -> None:
+        assert self._listener is not None
         try:
-            line = await reader.readline()
-        except ValueError:
-            answer = _refusal(f"a request is one line of at most {LONGEST_REQUEST} bytes")
-        else:
-            answer = self._do(line)
-        writer.write(json.dumps(answer).encode() + b"\n")
-        await writer.drain()
-        writer.write_eof()
-        await reader.read(1)  # the client closes when it has the answer
+            client, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:  # no file descriptors left: the connection stays ready, so look again later
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._listener)
+            loop.call_later(_PAUSE, self._listen)
+            return
+        if len(self._clients) >= MOST_CLIENTS:
+            client.close()
+            return
+        client.setblocking(False)
+        task = asyncio.create_task(self._serve(client))
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+
+    async def _serve(self, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        # A client that is slow, or gone, is no concern of ours.
+        with client, suppress(TimeoutError, OSError):
+            async with asyncio.timeout(DEADLINE):
+                answer = self._do(await _read_line(client))
+                await loop.sock_sendall(client, json.dumps(answer).encode() + b"\n")
+                client.shutdown(socket.SHUT_WR)
+                while await loop.sock_recv(client, LONGEST_REQUEST):
+                    pass  # until the client closes, which it does when it has the answer
 
     def _do(self, line: bytes) -> dict[str, Any]:
+        if len(line) > LONGEST_REQUEST:
+            return _refusal(f"a request is one line of at most {LONGEST_REQUEST} bytes")
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
@@ -131,6 +144,18 @@ class ControlServer:
         except Exception:
             get_logger().exception("control command failed", command=command)
             return _refusal(f"the server failed to do {command}; its log says why")
+
+
+async def _read_line(client: socket.socket) -> bytes:
+    """What the client sent, up to a line break, its end, or more than is taken."""
+    loop = asyncio.get_running_loop()
+    line = bytearray()
+    while b"\n" not in line and len(line) <= LONGEST_REQUEST:
+        chunk = await loop.sock_recv(client, LONGEST_REQUEST)
+        if not chunk:
+            break
+        line += chunk
+    return bytes(line)
 
 
 def request(data_directory: Path, command: str, timeout: float = DEADLINE) -> dict[str, Any]:

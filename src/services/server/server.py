@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
+from structlog.typing import FilteringBoundLogger
 
 from dimse.association import Association
 from dimse.enums import CommandField
@@ -175,7 +176,7 @@ def _add_traffic(statistics: Statistics, association: Association) -> None:
     statistics.bytes_sent += provider.bytes_sent
 
 
-def _log(association: Association):  # type: ignore[no-untyped-def]
+def _log(association: Association) -> FilteringBoundLogger:
     return get_logger(association=association.number, peer=association.provider.peer)
 
 
@@ -194,10 +195,8 @@ async def serve(config: Config) -> None:
         config.data_directory,
         durability=config.durability,
         duplicates=config.duplicates,
-        maximum_instance_bytes=config.limits.instance_size,
-        minimum_free_bytes=config.limits.min_free_space,
-        maximum_depth=config.limits.data_set_depth,
-        maximum_elements=config.limits.data_set_elements,
+        max_instance_bytes=config.limits.instance_size,
+        free_space_reserve=config.limits.min_free_space,
         implementation_class_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version_name=IMPLEMENTATION_VERSION_NAME,
     )
@@ -222,7 +221,8 @@ async def serve(config: Config) -> None:
                 "stop": stopping.ask,
             },
         )
-        await stack.enter_async_context(control)
+        await control.start()
+        stack.push_async_callback(control.close)
         _announce(config, port)
         await stopping.wait()
         log.info("stopping", open_associations=len(server.associations), grace=config.timers.grace)

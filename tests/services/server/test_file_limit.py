@@ -61,8 +61,8 @@ def test_more_connections_than_files_are_refused_with_the_numbers(monkeypatch: p
         raise_file_limit(Config())
     assert str(caught.value) == (
         "maxConcurrentConnections: 200 needs 592 open files (2 for each, 64 for half-open ones, "
-        "128 for the rest), and this process may open 512; raise the limit (ulimit -Hn, or LimitNOFILE= of the "
-        "systemd unit) or set it to at most 160"
+        "128 for the rest), and this process may open 512; raise the limit (ulimit -Hn, or LimitNOFILE= of "
+        "the systemd unit) or set it to at most 160"
     )
 
 

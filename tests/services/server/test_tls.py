@@ -126,8 +126,11 @@ XY9gSlv5D+HTTrcLCx5N2ODdxSnlkVRDzCUL29MT/Y++OUCyK3BCoAZg7VKWgiQ=
 """
 
 
-def test_a_key_with_a_passphrase_does_not_ask_at_the_terminal(tmp_path: Path) -> None:
+def test_a_key_with_a_passphrase_does_not_ask_at_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     key = tmp_path / "encrypted.key"
     key.write_text(ENCRYPTED_KEY)
     with pytest.raises(ConfigError, match="without a passphrase"):
         ssl_context(config(key=str(key)))
+    assert "pass phrase" not in "".join(capfd.readouterr())

@@ -1,0 +1,37 @@
+"""Hypothesis strategies for DIMSE messages, made from the element tables of `dimse.messages`."""
+
+from typing import get_args, get_type_hints
+
+from hypothesis import strategies as st
+
+from dimse.enums import Priority
+from dimse.messages import MESSAGES, CCancelRQ, Message, elements_of
+
+numbers = st.integers(0, 0xFFFF)
+uids = st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20}){0,2}", fullmatch=True)
+texts = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), min_size=1, max_size=16)
+tag_lists = st.lists(st.integers(0, 0xFFFFFFFF), min_size=1, max_size=5).map(tuple)
+
+_VALUES = {
+    "US": numbers,
+    "UI": uids,
+    "AE": texts.filter(lambda text: text == text.strip(" \0")),
+    "LO": texts.filter(lambda text: text == text.strip(" \0")),
+    "AT": tag_lists,
+}
+
+
+def messages_of(message_class: type[Message]) -> st.SearchStrategy[Message]:
+    """Complete messages of one class: whatever is mandatory is there."""
+    hints = get_type_hints(message_class)
+    fields = {}
+    for name, element in elements_of(message_class).items():
+        values = st.sampled_from(Priority) if name == "priority" else _VALUES[element.vr]
+        may_be_none = type(None) in get_args(hints[name]) and element.usage != "M"
+        fields[name] = st.none() | values if may_be_none else values
+    if message_class is CCancelRQ:
+        del fields["command_data_set_type"]
+    return st.builds(message_class, **fields)
+
+
+messages = st.sampled_from(MESSAGES).flatmap(messages_of)
