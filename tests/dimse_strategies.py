@@ -8,15 +8,16 @@ from dimse.enums import Priority
 from dimse.messages import MESSAGES, CCancelRQ, Message, elements_of
 
 numbers = st.integers(0, 0xFFFF)
-uids = st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20}){0,2}", fullmatch=True)
-texts = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), min_size=1, max_size=16)
+uids = st.lists(st.integers(0, 10**18), min_size=1, max_size=3).map(lambda parts: ".".join(map(str, parts)))
+_printable = st.text([chr(c) for c in range(0x20, 0x7F) if chr(c) != "\\"], min_size=1, max_size=16)
+texts = _printable.filter(lambda text: text == text.strip())
 tag_lists = st.lists(st.integers(0, 0xFFFFFFFF), min_size=1, max_size=5).map(tuple)
 
 _VALUES = {
     "US": numbers,
     "UI": uids,
-    "AE": texts.filter(lambda text: text == text.strip(" \0")),
-    "LO": texts.filter(lambda text: text == text.strip(" \0")),
+    "AE": texts,
+    "LO": texts,
     "AT": tag_lists,
 }
 

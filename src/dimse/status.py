@@ -68,10 +68,7 @@ _WARNINGS = frozenset(
 )
 
 _MEANINGS = {
-    SUCCESS: "success",
-    CANCEL: "cancelled",
-    PENDING: "pending",
-    PENDING_WARNING: "pending, an optional key was not supported",
+    PENDING_WARNING: "an optional key was not supported",
     REQUESTED_OPTIONAL_ATTRIBUTES_NOT_SUPPORTED: "requested optional attributes are not supported",
     NO_SUCH_ATTRIBUTE: "no such attribute",
     INVALID_ATTRIBUTE_VALUE: "invalid attribute value",
@@ -106,9 +103,10 @@ _MEANINGS = {
     CANNOT_UNDERSTAND: "cannot understand, or unable to process",
 }
 
-_MEANINGS_BY_RANGE = {  # PS3.4 leaves the last digits to the implementation
-    0xA7: "out of resources",
-    0xA9: "data set or identifier does not match SOP class",
+_WITHOUT_DETAIL = {  # the codes of which PS3.4 leaves the last digits to the implementation
+    0xA700: 0xFF00,
+    0xA900: 0xFF00,
+    0xC000: 0xF000,
 }
 
 
@@ -136,7 +134,9 @@ def is_pending(status: int) -> bool:
 def describe(status: int) -> str:
     """Class, meaning and number of a status for a person, such as `Failure: processing failure (0110H)`."""
     what = category(status).value
-    meaning = _MEANINGS.get(status) or _MEANINGS_BY_RANGE.get(status >> 8)
-    if meaning is None or meaning == what.lower():
-        return f"{what} ({status:04X}H)"
-    return f"{what}: {meaning} ({status:04X}H)"
+    meaning = _MEANINGS.get(status)
+    if meaning is None:
+        for code, mask in _WITHOUT_DETAIL.items():
+            if status & mask == code:
+                meaning = _MEANINGS[code]
+    return f"{what}: {meaning} ({status:04X}H)" if meaning else f"{what} ({status:04X}H)"

@@ -33,7 +33,7 @@ _HOMES = {
     "verification_context": "services.verification",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0604
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

@@ -9,18 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import ul_peers
-from ul_peers import (
-    ABORT_BY_USER,
-    IMPLICIT,
-    RecordingUser,
-    abort_by_provider,
-    accepting,
-    p_data,
-    raw_peer,
-    request,
-)
 
+import ul_peers
 from dul import streams, transport
 from dul.buffers import BufferPool
 from dul.encode import encode_pdu
@@ -31,6 +21,16 @@ from dul.negotiation import ProposedContext
 from dul.pdus import PDV, AReleaseRP, AReleaseRQ, PDataTF
 from dul.provider import ProviderOptions
 from dul.timers import Timers
+from ul_peers import (
+    ABORT_BY_USER,
+    IMPLICIT,
+    RecordingUser,
+    abort_by_provider,
+    accepting,
+    p_data,
+    raw_peer,
+    request,
+)
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -368,25 +368,25 @@ def test_buffers_are_given_back_and_bounded(adapter: ModuleType, run: Run) -> No
     async def scenario() -> None:
         pool = BufferPool(4096, maximum_lent=2 * 2 * 4102)
         limits = PDULimits(p_data_tf=4096)
-        async with accepting(adapter, limits=limits, pool=pool) as acceptor:
-            async with (
-                raw_peer(acceptor.port) as one,
-                raw_peer(acceptor.port) as two,
-                raw_peer(acceptor.port) as three,
-            ):
-                for peer in (one, two, three):
-                    await peer.associate()
-                assert pool.lent == 0
-                for peer in (one, two):
-                    peer.send(p_data(bytes(1000))[:-1])
-                while pool.lent < pool.maximum_lent:
-                    await asyncio.sleep(0.005)
-                three.send(p_data(bytes(1000))[:-1])
-                assert await three.receive_to_end() == ABORT_BY_USER
-                one.send(b"\0")
-                two.send(b"\0")
-                while pool.lent:
-                    await asyncio.sleep(0.005)
+        async with (
+            accepting(adapter, limits=limits, pool=pool) as acceptor,
+            raw_peer(acceptor.port) as one,
+            raw_peer(acceptor.port) as two,
+            raw_peer(acceptor.port) as three,
+        ):
+            for peer in (one, two, three):
+                await peer.associate()
+            assert pool.lent == 0
+            for peer in (one, two):
+                peer.send(p_data(bytes(1000))[:-1])
+            while pool.lent < pool.maximum_lent:
+                await asyncio.sleep(0.005)
+            three.send(p_data(bytes(1000))[:-1])
+            assert await three.receive_to_end() == ABORT_BY_USER
+            one.send(b"\0")
+            two.send(b"\0")
+            while pool.lent:
+                await asyncio.sleep(0.005)
 
     run(scenario())
 

@@ -65,12 +65,13 @@ class KeptValues:
 
     def extend(self, buffer: Buffer, base: int, until: int) -> None:
         """Take what a buffer, which starts at position `base`, holds of the span before position `until`."""
-        self._span += buffer[self._span_from - base : until - base]
-        self._span_from = until
-        if len(self._span) > cap_of(self._span_tag):
+        if len(self._span) + until - self._span_from > cap_of(self._span_tag):
             self._span = bytearray()
             self.pending_until = 0
             self.drop(self._span_tag)
+            return
+        self._span += buffer[self._span_from - base : until - base]
+        self._span_from = until
 
     def complete(self, buffer: Buffer, base: int, until: int) -> None:
         """Take the last bytes of the span, which ends at position `until`, and keep it."""

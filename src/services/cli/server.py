@@ -261,11 +261,14 @@ def stop(
       dicom-server stop
       dicom-server stop --data-dir /var/lib/dicom
     """
-    directory = _directory(data_dir, config)
-    _ask(directory, None, "stop")
-    from services.server.control import wait_until_stopped
+    from services.server import control
 
-    if not wait_until_stopped(directory, timeout):
+    directory = _directory(data_dir, config)
+    try:
+        stopped = control.stop(directory, timeout)
+    except control.ControlError as error:
+        fail(str(error))
+    if not stopped:
         fail(f"the server on {directory} was told to stop, and still runs after {timeout:g} s")
     typer.echo(f"the server on {directory} has stopped")
 

@@ -8,8 +8,10 @@ the connection ends: `{"command": "status"}` is answered by `{"ok": true, "resul
 import asyncio
 import json
 import os
+import select
 import socket
 import stat
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,6 +30,7 @@ DEADLINE = 5.0
 
 MOST_CLIENTS = 16
 
+_CREDENTIALS = struct.Struct("3i")  # of SO_PEERCRED: process, user, group
 _PAUSE = 1.0  # seconds until connections are taken again
 
 Handler: TypeAlias = Callable[[], dict[str, Any]]
@@ -206,14 +209,49 @@ def is_running(data_directory: Path) -> bool:
         return True  # somebody is there, if busy or not ours to ask
 
 
-def wait_until_stopped(data_directory: Path, timeout: float) -> bool:
-    """Wait until nobody takes connections any more; False when `timeout` seconds were not enough."""
-    end = time.monotonic() + timeout
-    while is_running(data_directory):
-        if time.monotonic() >= end:
-            return False
-        time.sleep(0.05)
-    return True
+def stop(data_directory: Path, timeout: float) -> bool:
+    """Tell the server to stop and wait until its process has ended, so that another may take its place.
+
+    Args:
+        data_directory: as given to `dicom-server start`.
+        timeout: seconds to wait after it was told.
+
+    Returns:
+        False when it still ran after `timeout`.
+
+    Raises:
+        ControlError: as `request`.
+    """
+    process = _process_of_server(data_directory)
+    try:
+        request(data_directory, "stop")
+        end = time.monotonic() + timeout
+        while is_running(data_directory):
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.05)
+        return process is None or _has_ended(process, max(end - time.monotonic(), 0))
+    finally:
+        if process is not None:
+            os.close(process)
+
+
+def _process_of_server(data_directory: Path) -> int | None:
+    """A descriptor of the process behind the socket; None where it is this one or the system does not tell."""
+    try:
+        with _connect(data_directory, DEADLINE) as client:
+            credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            pid, _, _ = _CREDENTIALS.unpack(credentials)
+            return os.pidfd_open(pid) if pid not in (0, os.getpid()) else None
+    except (OSError, AttributeError):  # not Linux; or no server, which the request will say better
+        return None
+
+
+def _has_ended(process: int, timeout: float) -> bool:
+    """True once the process of a descriptor has ended, whether or not its parent has noticed."""
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(timeout * 1000))
 
 
 def _exchange(data_directory: Path, line: bytes, timeout: float) -> bytes:

@@ -439,14 +439,19 @@ def nest(depth, *, vr, defined, tag=CONTENT_SEQUENCE):
 
 
 class TestLimits:
+    # a UN value with a length is opaque (PS3.5 6.2.2), so that there is no such row
     @pytest.mark.parametrize(
-        ("syntax", "vr"), [(EXPLICIT, "SQ"), (EXPLICIT, "UN"), (IMPLICIT, None)], ids=["SQ", "UN", "implicit"]
+        ("syntax", "vr", "defined"),
+        [
+            (EXPLICIT, "SQ", True),
+            (EXPLICIT, "SQ", False),
+            (EXPLICIT, "UN", False),
+            (IMPLICIT, None, True),
+            (IMPLICIT, None, False),
+        ],
     )
-    @pytest.mark.parametrize("defined", [True, False])
     @pytest.mark.parametrize("depth", [10, 64, 65, 5000])
     def test_depth(self, syntax, vr, defined, depth):
-        if vr == "UN" and defined:
-            pytest.skip("a UN value with a length is not looked into (PS3.5 6.2.2)")
         data = nest(depth, vr=vr, defined=defined)
         if depth <= 64:
             scan(data, syntax)
@@ -503,7 +508,7 @@ class TestLimits:
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert peak < 65536
+        assert peak < len(chunk)
         with pytest.raises(TruncatedDataSet):
             scanner.finish()
 

@@ -282,6 +282,14 @@ def test_a_value_cannot_write_lines_of_its_own() -> None:
     assert "\x1b" not in refused({"aeTitle": "\x1b[2J\n", "peers": {"A\nB": {}}})
 
 
+def test_null_is_a_value_only_where_a_field_may_be_left_open() -> None:
+    open_ones = {"allowedCallingAETitles": None, "limits": {"associationsPerCaller": None}}
+    assert make_config(open_ones) == Config()
+    assert refused({**open_ones, "port": None}) == (
+        "port: null is not allowed; allowed: 0 to 65535; 0 takes any free port"
+    )
+
+
 def test_a_password_is_not_shown() -> None:
     text = refused({"databaseURL": "postgresql://me:se/cret@host/db"})
     assert "cret" not in text

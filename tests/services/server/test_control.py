@@ -3,6 +3,8 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +20,7 @@ from services.server.control import (
     ServerNotRunning,
     is_running,
     request,
-    wait_until_stopped,
+    stop,
 )
 
 
@@ -26,6 +28,7 @@ def serve(
     directory: Path,
     ask: Callable[[], Any],
     handlers: dict[str, Callable[[], dict[str, Any]]] | None = None,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> Any:
     """What `ask`, run in a thread as a client would be, got from a server on `directory`."""
 
@@ -37,7 +40,8 @@ def serve(
         finally:
             await server.close()
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(main())
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
@@ -92,6 +96,18 @@ def impostor(directory: Path, answer: bytes | None) -> Iterator[None]:
 
 def test_a_command_is_answered_by_its_handler(tmp_path: Path) -> None:
     assert serve(tmp_path, lambda: request(tmp_path, "status")) == {"aeTitle": "MY_PACS"}
+
+
+def test_the_fast_loop_answers_as_well(tmp_path: Path) -> None:
+    uvloop = pytest.importorskip("uvloop")
+    answers = serve(
+        tmp_path,
+        lambda: [request(tmp_path, "status"), raw_exchange(tmp_path, b"x" * 100_000), is_running(tmp_path)],
+        loop_factory=uvloop.new_event_loop,
+    )
+    assert answers[0] == {"aeTitle": "MY_PACS"}
+    assert b"at most 4096 bytes" in answers[1]
+    assert answers[2] is True
 
 
 def test_a_large_answer_arrives_whole(tmp_path: Path) -> None:
@@ -337,6 +353,79 @@ def test_a_server_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
         request(tmp_path, "status", timeout=0.05)
 
 
-def test_waiting_until_it_has_stopped(tmp_path: Path) -> None:
-    assert wait_until_stopped(tmp_path, 0)
-    assert serve(tmp_path, lambda: wait_until_stopped(tmp_path, 0.06)) is False
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (PermissionError(13, "Permission denied"), "belongs to another user; ask as that user"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "cannot reach the server on"),
+    ],
+)
+def test_a_server_that_cannot_be_asked_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, text: str
+) -> None:
+    class Refusing(socket.socket):
+        def connect(self, address: Any) -> None:
+            raise error
+
+    monkeypatch.setattr(control.socket, "socket", Refusing)
+    with pytest.raises(ControlError, match=text):
+        request(tmp_path, "status")
+    assert is_running(tmp_path)
+
+
+# -- stop
+
+STOPPING_SERVER = """
+import asyncio, sys, time
+from pathlib import Path
+from services.server.control import ControlServer
+
+async def main() -> None:
+    stopping = asyncio.Event()
+    server = ControlServer(Path(sys.argv[1]), {"stop": lambda: stopping.set() or {}})
+    await server.start()
+    print("started", flush=True)
+    await stopping.wait()
+    await server.close()
+    time.sleep(float(sys.argv[2]))  # what a server has left to do when nobody can ask it any more
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def stopping_server(directory: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", STOPPING_SERVER, str(directory), str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "started\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_stop_waits_until_the_process_has_ended(tmp_path: Path) -> None:
+    with stopping_server(tmp_path, 0.3) as process:
+        assert stop(tmp_path, timeout=30)
+        assert process.poll() == 0
+
+
+def test_a_process_that_does_not_end_is_told_of(tmp_path: Path) -> None:
+    with stopping_server(tmp_path, 60) as process:
+        assert stop(tmp_path, timeout=0.3) is False
+        assert process.poll() is None
+
+
+def test_a_server_that_goes_on_answering_is_told_of(tmp_path: Path) -> None:
+    assert serve(tmp_path, lambda: stop(tmp_path, timeout=0.06), {"stop": dict}) is False
+
+
+def test_where_the_system_names_no_process_the_socket_must_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(control.os, "pidfd_open")
+    with stopping_server(tmp_path, 0):
+        assert stop(tmp_path, timeout=30)
+    with pytest.raises(ServerNotRunning):
+        stop(tmp_path, timeout=30)
