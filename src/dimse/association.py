@@ -125,9 +125,10 @@ class Association:
             DimseError: 0122H, none was accepted (with that transfer syntax, where one is given).
         """
         for context in self.negotiated.contexts.values():
-            if context.abstract_syntax == abstract_syntax and context.as_scu:
-                if transfer_syntax in (None, context.transfer_syntax):
-                    return context
+            if context.abstract_syntax != abstract_syntax or not context.as_scu:
+                continue
+            if transfer_syntax in (None, context.transfer_syntax):
+                return context
         wanted = abstract_syntax if transfer_syntax is None else f"{abstract_syntax} in {transfer_syntax}"
         raise DimseError(status.SOP_CLASS_NOT_SUPPORTED, f"the peer accepted no context for {wanted}")
 

@@ -11,7 +11,7 @@ from struct import Struct as Layout
 from typing import TypeAlias
 
 from dul.enums import ContextResult, ItemType
-from dul.errors import InvalidPDU, UnrecognizedPDU
+from dul.errors import InvalidContextId, InvalidPDU, UnrecognizedPDU
 from dul.framing import FIXED_LENGTH, SHORTEST_A_ASSOCIATE
 from dul.pdus import (
     PDV,
@@ -42,6 +42,9 @@ from dul.pdus import (
 )
 from dul.reasons import AbortReason, RejectReason
 
+# 128 contexts, and a few sub-items for each, are all that can be meant; what is more costs time and memory
+# before anybody knows who is asking.
+_MAXIMUM_ITEMS = 2048
 _PDV_HEADER_LENGTH = 6  # item-length, presentation-context-ID, message control header
 _ITEM_HEADER_LENGTH = 4  # item-type, reserved, item-length
 
@@ -128,13 +131,20 @@ def _decode_p_data_tf(body: bytes | memoryview) -> PDataTF:
 
 def _decode_a_associate_rq(body: bytes) -> AAssociateRQ:
     raw = _variable_items("A-ASSOCIATE-RQ", body, ItemType.PRESENTATION_CONTEXT_RQ)
-    items = tuple([_decode_item(item, _RQ_ITEMS) for item in raw])
+    sound, fault = _sound_contexts(raw, ItemType.PRESENTATION_CONTEXT_RQ)
+    items = tuple([_decode_item(item, _RQ_ITEMS) for item in sound])
     called, calling, version = _titles_and_version(body)
-    return AAssociateRQ(called, calling, items, version, body[36:68])
+    pdu = AAssociateRQ(called, calling, items, version, body[36:68])
+    if fault:
+        raise InvalidContextId(fault, pdu)
+    return pdu
 
 
 def _decode_a_associate_ac(body: bytes) -> AAssociateAC:
     raw = _variable_items("A-ASSOCIATE-AC", body, ItemType.PRESENTATION_CONTEXT_AC)
+    _, fault = _sound_contexts(raw, ItemType.PRESENTATION_CONTEXT_AC)
+    if fault:
+        raise InvalidPDU(fault)
     items = tuple([_decode_item(item, _AC_ITEMS) for item in raw])
     called, calling, version = _titles_and_version(body)
     return AAssociateAC(called, calling, items, version, body[36:68])
@@ -158,22 +168,29 @@ def _variable_items(name: str, body: bytes, context_type: ItemType) -> list[_Raw
             raise InvalidPDU(f"{name} with {types.count(item_type)} {what} items: it must have exactly one")
     if context_type not in types:
         raise InvalidPDU(f"{name} without a presentation context item: it must have one or more")
-    _check_context_ids(raw, context_type)
     return raw
 
 
-def _check_context_ids(raw: list[_RawItem], context_type: ItemType) -> None:
-    """PS3.8 9.3.2.2, 9.3.3.2, 7.1.1.13: odd, and each but once."""
+def _sound_contexts(raw: list[_RawItem], context_type: ItemType) -> tuple[list[_RawItem], str]:
+    """The items but for contexts whose id is not odd, or not unique, and what was wrong with the first such one.
+
+    PS3.8 9.3.2.2, 9.3.3.2, 7.1.1.13.
+    """
+    sound, fault = [], ""
     seen = set()
-    for item_type, _, value in raw:
-        if item_type != context_type or not value:
-            continue
-        context_id = value[0]
-        if not context_id & 1:
-            raise InvalidPDU(f"presentation context id {context_id}: it must be odd")
-        if context_id in seen:
-            raise InvalidPDU(f"presentation context id {context_id} twice: each must be unique")
-        seen.add(context_id)
+    for item in raw:
+        item_type, _, value = item
+        if item_type == context_type and value:
+            context_id = value[0]
+            if not context_id & 1:
+                fault = fault or f"presentation context id {context_id}: it must be odd"
+                continue
+            if context_id in seen:
+                fault = fault or f"presentation context id {context_id} twice: each must be unique"
+                continue
+            seen.add(context_id)
+        sound.append(item)
+    return sound, fault
 
 
 def _decode_item(raw: _RawItem, decoders: dict[int, Callable[[bytes], VariableItem]]) -> VariableItem:
@@ -369,6 +386,8 @@ def _split(data: bytes, parent: str) -> list[_RawItem]:
                 f"item {item_type:02X}H with item-length {length}: the {parent} has {end - value} bytes left"
             )
         items.append((item_type, second, data[value:position]))
+        if len(items) > _MAXIMUM_ITEMS:
+            raise InvalidPDU(f"{parent} with more than {_MAXIMUM_ITEMS} items: nobody needs as many")
     return items
 
 

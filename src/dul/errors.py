@@ -14,6 +14,7 @@ NetworkError
     +-- ConnectionLost            the transport closed under it, or never opened
 """
 
+from dul.pdus import AAssociateRQ
 from dul.reasons import AbortReason, RejectReason
 
 
@@ -55,6 +56,19 @@ class InvalidPDU(RemoteProtocolError):
     """A PDU, item or sub-item with a length or value it cannot have."""
 
     reason = AbortReason.INVALID_PDU_PARAMETER_VALUE
+
+
+class InvalidContextId(InvalidPDU):
+    """An A-ASSOCIATE-RQ with a presentation context id that is zero, even or repeated (PS3.8 9.3.2.2).
+
+    Args:
+        message: what was wrong.
+        remaining: the request without those contexts, for who tolerates them.
+    """
+
+    def __init__(self, message: str, remaining: AAssociateRQ) -> None:
+        super().__init__(message)
+        self.remaining = remaining
 
 
 class PDUTooLong(InvalidPDU):

@@ -116,7 +116,7 @@ class AcceptorPolicy(Struct):
         extended: answers extended negotiation, (SOP Class UID, information) -> information or None.
         user_identity: answers a user identity whose sender asked for a response, with the server response or
             None; without it types 1 and 2 are acknowledged with an empty one (PS3.7 D.3.3.7.2).
-        tolerate: what to let pass: "application-context" (another or no application context name),
+        tolerate: what to let pass: "application-context" (another application context name),
             "called-ae-title" (any called title), "ae-title-case" (called title in other letter case).
     """
 
@@ -154,6 +154,17 @@ def answer(rq: AAssociateRQ, policy: AcceptorPolicy) -> AAssociateAC | AAssociat
         ),
         reserved=rq.reserved,
     )
+
+
+def tolerated(rq: AAssociateRQ, policy: AcceptorPolicy) -> frozenset[str]:
+    """The switches of `policy.tolerate` without which `rq` would have been rejected."""
+    used = set()
+    if rq.application_context_name != APPLICATION_CONTEXT_NAME:
+        used.add("application-context")
+    if policy.ae_title is not None and rq.called_ae != policy.ae_title:
+        same = rq.called_ae.lower() == policy.ae_title.lower() and "ae-title-case" in policy.tolerate
+        used.add("ae-title-case" if same else "called-ae-title")
+    return policy.tolerate & used
 
 
 def build_request(

@@ -18,7 +18,7 @@ from dul.errors import RemoteProtocolError
 from dul.framing import HEADER_LENGTH, PDULimits
 from dul.machine import UpperLayer
 from dul.observation import Observer, PDUReceived, PDUSent
-from dul.pdus import AAssociateAC, AAssociateRJ, AAssociateRQ, PDataTF
+from dul.pdus import AAssociateAC, AAssociateRJ, AnyPDU, PDataTF
 from dul.primitives import Indication, PDataIndication
 from dul.timers import Timers
 
@@ -53,13 +53,13 @@ class ProviderOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         limits: longest PDUs taken from the peer, in bytes.
         timers: waits, in seconds.
-        refuse: judged on each A-ASSOCIATE-RQ before the user sees it (AE-6); returns the A-ASSOCIATE-RJ or None.
+        forgive: judged on each PDU that cannot be accepted; returns what to take instead, or None.
         observe: told each PDU and each transition; None costs nothing.
     """
 
     limits: PDULimits = PDULimits()
     timers: Timers = Timers()
-    refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None
+    forgive: Callable[[RemoteProtocolError], AnyPDU | None] | None = None
     observe: Observer | None = None
 
 
@@ -73,16 +73,19 @@ class ServiceProvider(ABC):
     Attributes:
         peer: the other side's address, as text.
         pdus_received, bytes_received, pdus_sent, bytes_sent: what went over the wire, PDU headers included.
+        longest_received: of a P-DATA-TF, in bytes after its header.
     """
 
     def __init__(self, role: Role, make_user: UserFactory, options: ProviderOptions) -> None:
-        self.machine = UpperLayer(role, observe=options.observe, refuse=options.refuse)
+        self.machine = UpperLayer(role, observe=options.observe)
         self.limits = options.limits
         self.timers = options.timers
         self.peer = "not connected"
         self.pdus_received = self.bytes_received = 0
+        self.longest_received = 0
         self.pdus_sent = self.bytes_sent = 0
         self._observe = options.observe
+        self._forgive = options.forgive
         self._performing = False
         self._half_closed = False
         self.user = make_user(self)
@@ -202,13 +205,17 @@ class ServiceProvider(ABC):
             try:
                 pdu = decode_pdu(pdu_type, body)
             except RemoteProtocolError as error:
-                self._invalid(error, raw)
-                return
+                forgiven = self._forgive(error) if self._forgive is not None else None
+                if forgiven is None:
+                    self._invalid(error, raw)
+                    return
+                pdu = forgiven
             if self._observe is not None:
                 self._observe(PDUReceived(bytes(raw)))
             self.machine.handle_pdu(pdu)
             self._perform()
             if isinstance(pdu, PDataTF):
+                self.longest_received = max(self.longest_received, len(body))
                 # The memory will hold another patient's bytes: a view kept by mistake must raise, not read them.
                 for pdv in pdu.pdvs:
                     pdv.data.release()  # type: ignore[union-attr]

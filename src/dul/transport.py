@@ -203,9 +203,9 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
         if self._kept is not None:
             self._partial_since = self._loop.time()  # our pause does not count against the peer
             self._take_pdus(self._kept, self._start, self._end)
-        if self._reading_paused_since is None and self._transport is not None:
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+        transport = self._transport
+        if self._reading_paused_since is None and transport is not None and not transport.is_closing():
+            transport.resume_reading()
 
     async def wait_closed(self) -> None:
         await asyncio.shield(self._closed)

@@ -108,7 +108,6 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         data_set_depth: sequences inside sequences.
         data_set_elements: elements of one data set that are looked at.
         instance_size: of a stored instance.
-        identifier_length: of a data set that is held in memory.
         borrowed_buffers: memory lent to PDUs that are not complete, over all associations.
         min_free_space: what storing must leave free in the data directory's file system; 0 is off.
     """
@@ -131,9 +130,6 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     )
     instance_size: Annotated[int, Meta(ge=KiB, le=1024 * GiB, description="1024 to 1099511627776 bytes")] = (
         field(default=8 * GiB, name="instanceSize")
-    )
-    identifier_length: Annotated[int, Meta(ge=KiB, le=GiB, description="1024 to 1073741824 bytes")] = field(
-        default=MiB, name="identifierLength"
     )
     borrowed_buffers: Annotated[
         int, Meta(ge=MiB, le=64 * GiB, description="1048576 to 68719476736 bytes")

@@ -237,7 +237,7 @@ def stop(data_directory: Path, timeout: float) -> bool:
 
 
 def _process_of_server(data_directory: Path) -> int | None:
-    """A descriptor of the process behind the socket; None where it is this one or the system does not tell."""
+    """A descriptor of the process behind the socket; None where it is this one or cannot be told."""
     try:
         with _connect(data_directory, DEADLINE) as client:
             credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)

@@ -17,11 +17,14 @@ from dul.errors import (
     AssociationRejected,
     AssociationReleased,
     ConnectionLost,
+    InvalidContextId,
+    RemoteProtocolError,
 )
 from dul.framing import PDULimits
 from dul.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dul.negotiation import AcceptorPolicy
-from dul.pdus import AAssociateRJ, AAssociateRQ
+from dul.negotiation import tolerated as used_tolerance
+from dul.pdus import AAssociateRJ, AAssociateRQ, AnyPDU
 from dul.provider import ProviderOptions
 from dul.timers import Timers
 from services.archive.archive import Archive
@@ -68,7 +71,7 @@ class DicomServer(SCP):
         super().__init__(
             config.ae_title,
             [Verification(), ArchiveStorage(store, storage)],
-            options=provider_options(config),
+            options=msgspec.structs.replace(provider_options(config), forgive=self._forgive),
             authorize=Access(config).authorize,
             maximum_command_length=config.limits.command_set_length,
             maximum_lent=config.limits.borrowed_buffers,
@@ -80,13 +83,31 @@ class DicomServer(SCP):
         return self.admission.judge(request, association)
 
     def policy_for(self, request: AAssociateRQ, association: Association) -> AcceptorPolicy:
+        """The same for everybody but for what a peer is allowed to get wrong (`peers.<AE>.tolerate`)."""
         tolerated = self.config.tolerated(request.calling_ae)
         if not tolerated:
             return self.policy
         if "oversized-pdu" in tolerated:
             provider = association.provider
             provider.limits = msgspec.structs.replace(provider.limits, p_data_tf=_OVERSIZED_PDU)
-        return msgspec.structs.replace(self.policy, tolerate=tolerated)
+        policy = msgspec.structs.replace(self.policy, tolerate=tolerated)
+        for switch in used_tolerance(request, policy):
+            self._tolerate(switch, request.calling_ae)
+        return policy
+
+    def _forgive(self, error: RemoteProtocolError) -> AnyPDU | None:
+        """Let pass what a peer is allowed to get wrong (`peers.<AE>.tolerate`)."""
+        if not isinstance(error, InvalidContextId):
+            return None
+        calling_ae = error.remaining.calling_ae
+        if "context-ids" not in self.config.tolerated(calling_ae):
+            return None
+        self._tolerate("context-ids", calling_ae)
+        return error.remaining
+
+    def _tolerate(self, switch: str, calling_ae: str) -> None:
+        self.statistics.tolerate(switch)
+        get_logger().warning("tolerated", switch=switch, calling_ae=calling_ae)
 
     # -- what happens
 
@@ -142,6 +163,8 @@ class DicomServer(SCP):
         self.admission.closed(association)
         self.statistics.connections_active -= 1
         _add_traffic(self.statistics, association)
+        if association.provider.longest_received > self.config.max_pdu_size:
+            self._tolerate("oversized-pdu", association.negotiated.calling_ae)
         _log(association).debug("connection closed")
 
     def snapshot(self) -> dict[str, Any]:

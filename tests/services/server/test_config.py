@@ -53,7 +53,6 @@ def test_every_default() -> None:
             "dataSetDepth": 64,
             "dataSetElements": 100000,
             "instanceSize": 8 << 30,
-            "identifierLength": 1 << 20,
             "borrowedBuffers": 256 << 20,
             "minFreeSpace": 256 << 20,
         },

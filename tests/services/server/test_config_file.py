@@ -234,7 +234,6 @@ def test_a_file_without_end_is_not_read_to_its_end() -> None:
         ("limits.dataSetDepth", 513),
         ("limits.dataSetElements", 0),
         ("limits.instanceSize", 1023),
-        ("limits.identifierLength", 0),
         ("limits.borrowedBuffers", 0),
         ("limits.minFreeSpace", -1),
         ("log.format", "xml"),
