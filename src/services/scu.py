@@ -1,5 +1,6 @@
 """Opening an association as its requestor (PS3.8 7.1)."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,9 @@ from dul.pdus import UserIdentityRQSubItem
 from dul.provider import ProviderOptions, ServiceProvider
 from dul.timers import Timers
 from dul.transport import request_association
+
+_PATIENCE = 2.0
+"""Seconds a peer has to close the connection after a reject or an abort."""
 
 
 @asynccontextmanager
@@ -76,10 +80,22 @@ async def associate(
     provider = await request_association(make_user, request, host, port, options=options, tls=tls)
     association = provider.user
     assert isinstance(association, Association)
-    await association.wait_established()
     try:
+        await association.wait_established()
         yield association
+        await association.release()
     except BaseException:
         association.abort("the requestor stopped")
         raise
-    await association.release()
+    finally:
+        await _closed(association)
+
+
+async def _closed(association: Association) -> None:
+    """See the connection closed: by the peer, as Sta13 expects, or else by us."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await association.wait_closed()
+    except TimeoutError:
+        association.provider.abort()
+        await association.wait_closed()

@@ -285,8 +285,7 @@ def test_a_record_that_fails_fails_the_batch_and_keeps_the_journal(room: Room) -
 
     publication = room.publication("1/2/3.dcm")
     name = publication.name
-    for committer in (room.committer(record=record),):
-        committer.commit([publication])
+    room.committer(record=record).commit([publication])
     assert isinstance(publication.error, StorageError)
     assert "could not record 1/2/3.dcm: database is locked" in str(publication.error)
     assert leftovers(room.path) == [name]
@@ -308,17 +307,17 @@ def test_only_what_was_published_is_recorded(room: Room) -> None:
 
 
 def test_what_arrives_meanwhile_is_the_next_batch(room: Room) -> None:
-    gate, sizes = threading.Event(), list[int]()
+    begun, gate, sizes = threading.Event(), threading.Event(), list[int]()
 
     def record(batch: Sequence[Publication]) -> None:
         sizes.append(len(batch))
+        begun.set()
         assert gate.wait(10)
 
     committer = room.committer(record=record)
     total = 1 + LARGEST_BATCH + 10
     committer.submit(room.publication("1/2/first.dcm"))
-    while not sizes:
-        pass
+    assert begun.wait(10)
     for number in range(total - 1):
         committer.submit(room.publication(f"1/2/{number}.dcm"))
     gate.set()

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pydicom.config import disable_value_validation
 from pydicom.dataelem import DataElement, RawDataElement
@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from pydicom_agreement import assert_same_values, read_by_pydicom
+from services.archive.index_attributes import SEQUENCE_CAP
 from services.archive.invalid_data_set import InvalidDataSet, TruncatedDataSet
 from services.archive.scanner import HeaderScanner
 from services.archive.transfer_syntaxes import encoding_of
@@ -79,24 +80,35 @@ VALUE_ELEMENTS = {
     0x60003000: "OW",
 }
 SEQUENCE_ELEMENTS = [0x00081032, 0x00291012, 0x00400275, 0x0040A730]
-lengths = st.sampled_from([0, 2, 8, 30, 254, 4094])
-patterns = st.sampled_from([b"A1", b"\xfe\xff", b"\x00\x00", b"SQ"])
+values = st.builds(
+    lambda pattern, count: pattern * count,
+    st.sampled_from([b"A1", b"\xfe\xff", b"\x00\x00", b"SQ"]),
+    st.sampled_from([0, 1, 4, 15, 127]),
+)
+elements = st.dictionaries(st.sampled_from(sorted(VALUE_ELEMENTS)), values, max_size=5)
 
 
-@st.composite
-def data_sets(draw, depth=4):
+def with_sequences(items):
+    """Elements and sequences of such items; the booleans say what ends at a delimiter."""
+    sequence = st.tuples(st.booleans(), st.lists(st.tuples(st.booleans(), items), max_size=2))
+    sequences = st.dictionaries(st.sampled_from(SEQUENCE_ELEMENTS), sequence, max_size=2)
+    return st.builds(lambda plain, nested: plain | nested, elements, sequences)
+
+
+nested_data_sets = st.recursive(elements, with_sequences, max_leaves=8)
+
+
+def build(description):
     ds = Dataset()
-    for tag in draw(st.sets(st.sampled_from(sorted(VALUE_ELEMENTS)), max_size=6)):
-        value = draw(patterns) * (draw(lengths) // 2)
-        ds[tag] = RawDataElement(Tag(tag), VALUE_ELEMENTS[tag], len(value), value, 0, False, True)
-    if depth:
-        for tag in draw(st.sets(st.sampled_from(SEQUENCE_ELEMENTS), max_size=2)):
-            items = draw(st.lists(data_sets(depth=depth - 1), max_size=2))
-            for item in items:
-                item.is_undefined_length_sequence_item = draw(st.booleans())
-            element = DataElement(tag, "SQ", Sequence(items))
-            element.is_undefined_length = draw(st.booleans())
-            ds[tag] = element
+    for tag, value in description.items():
+        if isinstance(value, bytes):
+            ds[tag] = RawDataElement(Tag(tag), VALUE_ELEMENTS[tag], len(value), value, 0, False, True)
+            continue
+        undefined, items = value
+        ds[tag] = DataElement(tag, "SQ", Sequence([build(item) for _, item in items]))
+        ds[tag].is_undefined_length = undefined
+        for item, (undefined_item, _) in zip(ds[tag].value, items, strict=True):
+            item.is_undefined_length_sequence_item = undefined_item
     return ds
 
 
@@ -110,10 +122,15 @@ def encode(ds, transfer_syntax):
     return out.getvalue()
 
 
-@settings(max_examples=100, deadline=None)
-@given(ds=data_sets(), syntax=st.sampled_from(SYNTAXES), cuts=st.lists(st.integers(0, 20_000), max_size=8))
-def test_nested_data_sets_are_read_as_pydicom_reads_them(ds, syntax, cuts):
-    data = encode(ds, syntax)
+@settings(max_examples=150, deadline=None)
+@given(
+    description=nested_data_sets,
+    syntax=st.sampled_from(SYNTAXES),
+    cuts=st.lists(st.integers(0, 4000), max_size=8),
+)
+def test_nested_data_sets_are_read_as_pydicom_reads_them(description, syntax, cuts):
+    data = encode(build(description), syntax)
+    assume(len(data) <= SEQUENCE_CAP)
     scanner = scan(data, syntax, cuts)
     assert not scanner.mismatched
     assert_same_values(scanner.values, read_by_pydicom(data, syntax))

@@ -1,0 +1,62 @@
+# Everything a fresh machine needs is behind these words; none of them needs another to have been said first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install run peers test lint format cover bench clean
+
+help:
+	@echo "make install   environment in $(VENV), console commands in $(BIN)"
+	@echo "make run       a server on port 11112, its files under ./data"
+	@echo "make test      peers (where apt and root are there), lint, all tests;"
+	@echo "               PYTEST='-k scanner -x' adds to the command line of pytest"
+	@echo "make lint      ruff, mypy, import rules       make format    ruff writes the style"
+	@echo "make cover     tests with branch coverage     make bench     beside real peers; QUICK=1: two minutes"
+
+# Stamps, so that a repeated call installs nothing: one for what a user has, one for what a developer has on top.
+INSTALLED := $(VENV)/.installed
+DEVELOPMENT := $(VENV)/.development
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11: say make PYTHON=..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'  # the first that knows --group
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(DEVELOPMENT): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --group test --group lint
+	@touch $@
+
+install: $(INSTALLED)
+
+run: $(INSTALLED)
+	@exec $(BIN)/dicom-server start --aet DICOM_SERVER --port 11112 --data-dir ./data
+
+peers:
+	@scripts/install_peers.sh
+
+test: peers lint
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(DEVELOPMENT)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEVELOPMENT)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+cover: peers $(DEVELOPMENT)
+	$(BIN)/coverage run -m pytest $(PYTEST)
+	$(BIN)/coverage report --show-missing --skip-covered
+
+bench: peers $(DEVELOPMENT)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(BENCH)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist

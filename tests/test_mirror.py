@@ -1,0 +1,36 @@
+"""Each file under src has its test, of the mirrored name."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+EXCEPTIONS = {
+    "dul/streams.py": "tests/dul/test_transport.py: both adapters pass the same tests",
+    "dul/provider.py": "tests/dul/test_transport.py: what the adapters have in common",
+    "dul/identity.py": "two constants",
+}
+"""Files whose test has another name, or that need none, and why."""
+
+
+def test_every_source_file_has_its_test() -> None:
+    sources = [str(file.relative_to(ROOT / "src")) for file in sorted((ROOT / "src").rglob("*.py"))]
+    missing = [
+        f"src/{source} wants {_test_of(source)}"
+        for source in sources
+        if not source.endswith("__init__.py") and source not in EXCEPTIONS and not (ROOT / _test_of(source)).exists()
+    ]
+    assert not missing, "no test for:\n" + "\n".join(missing)
+
+
+def test_no_exception_is_out_of_date() -> None:
+    out_of_date = [
+        source
+        for source in EXCEPTIONS
+        if not (ROOT / "src" / source).exists() or (ROOT / _test_of(source)).exists()
+    ]
+    assert not out_of_date, f"not there, or tested under its own name by now: {out_of_date}"
+
+
+def _test_of(source: str) -> str:
+    path = Path("tests") / source
+    return str(path.with_name(f"test_{path.name}"))
