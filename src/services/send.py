@@ -48,13 +48,14 @@ class InstanceFile(Struct, frozen=True):
         return self.sop_class_uid, self.transfer_syntax_uid
 
 
-def read_instance(path: Path) -> InstanceFile:
+def read_instance(path: Path | str) -> InstanceFile:
     """Read the File Meta Information of a file, and nothing else.
 
     Raises:
         NotDicom: it has none, or the transfer syntax or the UIDs are missing from it.
         OSError: it cannot be read.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             file.seek(128)

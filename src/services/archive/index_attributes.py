@@ -4,7 +4,7 @@ One table per level of the Patient Root and Study Root models says what is kept 
 Values are kept as they stood in the data set: this file must not decode text, and knows no files and no SQL.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
 
@@ -140,6 +140,14 @@ KNOWN_SEQUENCES: frozenset[int] = frozenset(tag for tag, (vr, *_) in DicomDictio
 
 SEQUENCE_TAGS = INDEX_TAGS & KNOWN_SEQUENCES
 VALUE_TAGS = INDEX_TAGS - SEQUENCE_TAGS
+
+
+def by_group(tags: Iterable[int]) -> dict[int, frozenset[int]]:
+    """The element numbers of some tags, by group number."""
+    groups: dict[int, set[int]] = {}
+    for tag in tags:
+        groups.setdefault(tag >> 16, set()).add(tag & 0xFFFF)
+    return {group: frozenset(elements) for group, elements in groups.items()}
 
 
 def uid_value(value: bytes) -> str:

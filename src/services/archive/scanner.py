@@ -30,6 +30,7 @@ from services.archive.index_attributes import (
     UNIQUE_TAGS,
     VALUE_CAP,
     VALUE_TAGS,
+    by_group,
     is_vr,
     uid_value,
 )
@@ -47,7 +48,12 @@ _LONGEST_RUN = 1 << 30  # bytes; an element of undefined length always reaches b
 _DELIMITERS = 0xFFFE  # the group of Item, Item Delimitation Item and Sequence Delimitation Item (PS3.5 7.5)
 _ITEM, _ITEM_DELIMITATION, _SEQUENCE_DELIMITATION = 0xE000, 0xE00D, 0xE0DD
 _PIXEL_DATA = 0x7FE00010
-_NO_TAGS: frozenset[int] = frozenset()
+_DATA_SET, _SEQUENCE, _FRAGMENTS = Kind.DATA_SET, Kind.SEQUENCE, Kind.FRAGMENTS  # looked up per header
+
+_NOTHING: frozenset[int] = frozenset()
+_NO_GROUPS: dict[int, frozenset[int]] = {}
+_VALUES_OF_GROUP = by_group(VALUE_TAGS)
+_SEQUENCES_OF_GROUP = by_group(KNOWN_SEQUENCES)
 
 
 class HeaderScanner:
@@ -79,7 +85,7 @@ class HeaderScanner:
         self._elements = 0
         order = LITTLE_ENDIAN if encoding.little_endian else BIG_ENDIAN
         self._frame = Frame(
-            Kind.DATA_SET, 0, order, implicit=encoding.implicit_vr, sniff=True, end=_NEVER, defined=False
+            _DATA_SET, 0, order, implicit=encoding.implicit_vr, sniff=True, end=_NEVER, defined=False
         )
         self._outer: list[Frame] = []
         self._fed = 0  # bytes
@@ -154,28 +160,24 @@ class HeaderScanner:
                 if stop == limit:
                     raise InvalidDataSet(f"{limit - position} bytes too many at the end of {frame}")
                 break
-            following = self._step(buffer, base, position, stop)
+            kind = frame.kind
+            if kind is _DATA_SET:
+                if frame.sniff:
+                    self._sniff(buffer, position)
+                run = self._implicit_run if frame.implicit else self._explicit_run
+                following = run(buffer, position, min(stop, position + _LONGEST_RUN))
+                if following + 8 <= stop:
+                    following = self._element(buffer, base, following)
+            elif kind is _SEQUENCE:
+                following = self._item(buffer, base, position)
+            else:
+                following = self._fragments(buffer, base, position, stop)
             if following == position:
                 break
             position = following
         self._next = base + position
         if kept.pending_until:
             kept.extend(buffer, base, min(base + position, base + end))
-
-    def _step(self, buffer: Buffer, base: int, position: int, stop: int) -> int:
-        """Take what starts at `position`; 8 bytes of it are there. The same position back means too few."""
-        frame = self._frame
-        if frame.kind == Kind.FRAGMENTS:
-            return self._fragments(buffer, base, position, stop)
-        if frame.kind == Kind.SEQUENCE:
-            return self._item(buffer, base, position)
-        if frame.sniff:
-            self._sniff(buffer, position)
-        run = self._implicit_run if frame.implicit else self._explicit_run
-        after_run = run(buffer, position, min(stop, position + _LONGEST_RUN))
-        if after_run + 8 > stop:
-            return after_run
-        return self._element(buffer, base, after_run)
 
     def _sniff(self, buffer: Buffer, position: int) -> None:
         """Look whether the first element of a data set has a VR.
@@ -198,21 +200,24 @@ class HeaderScanner:
         order = self._frame.order
         unpack = order.explicit
         short_vrs = order.short_vrs
-        wanted = _NO_TAGS if self._outer else VALUE_TAGS
-        values = self.values
+        values_of = _NO_GROUPS if self._outer else _VALUES_OF_GROUP
+        keep, values = self._kept.keep, self.values
+        group_at_hand, wanted = -1, _NOTHING
         count = 0
         last = stop - 8
         while position <= last:
             group, element, vr, length = unpack(buffer, position)
-            if vr not in short_vrs or not 0x0008 <= group < _DELIMITERS:
-                break
+            if group != group_at_hand:
+                if not 0x0008 <= group < _DELIMITERS:
+                    break
+                group_at_hand, wanted = group, values_of.get(group, _NOTHING)
             following = position + 8 + length
-            if following > stop:
+            if vr not in short_vrs or following > stop:
                 break
-            tag = group << 16 | element
-            if tag in wanted:
+            if element in wanted:
+                tag = group << 16 | element
                 if tag in UNIQUE_TAGS or length > VALUE_CAP:
-                    self._kept.keep(tag, buffer[position + 8 : following])
+                    keep(tag, buffer[position + 8 : following])
                 else:
                     values[tag] = bytes(buffer[position + 8 : following])
             position = following
@@ -223,22 +228,25 @@ class HeaderScanner:
     def _implicit_run(self, buffer: Buffer, position: int, stop: int) -> int:
         """Pass elements that lie before `stop`, up to the first that does not or may be a sequence."""
         unpack = self._frame.order.implicit
-        wanted = _NO_TAGS if self._outer else VALUE_TAGS
-        values = self.values
-        known_sequences = KNOWN_SEQUENCES
+        values_of = _NO_GROUPS if self._outer else _VALUES_OF_GROUP
+        keep, values = self._kept.keep, self.values
+        group_at_hand, wanted, sequences = -1, _NOTHING, _NOTHING
         count = 0
         last = stop - 8
         while position <= last:
             group, element, length = unpack(buffer, position)
+            if group != group_at_hand:
+                if not 0x0008 <= group < _DELIMITERS:
+                    break
+                group_at_hand, wanted = group, values_of.get(group, _NOTHING)
+                sequences = _SEQUENCES_OF_GROUP.get(group, _NOTHING)
             following = position + 8 + length
-            if following > stop or not 0x0008 <= group < _DELIMITERS:
+            if element in sequences or following > stop:
                 break
-            tag = group << 16 | element
-            if tag in known_sequences:
-                break
-            if tag in wanted:
+            if element in wanted:
+                tag = group << 16 | element
                 if tag in UNIQUE_TAGS or length > VALUE_CAP:
-                    self._kept.keep(tag, buffer[position + 8 : following])
+                    keep(tag, buffer[position + 8 : following])
                 else:
                     values[tag] = bytes(buffer[position + 8 : following])
             position = following
@@ -268,7 +276,7 @@ class HeaderScanner:
         if length == UNDEFINED:
             encapsulated = nature is Nature.PLAIN or tag == _PIXEL_DATA
             self._open(
-                Kind.FRAGMENTS if encapsulated else Kind.SEQUENCE,
+                _FRAGMENTS if encapsulated else _SEQUENCE,
                 tag,
                 end=self._frame.end,
                 defined=False,
@@ -280,7 +288,7 @@ class HeaderScanner:
                 f"{self._frame}"
             )
         elif nature is Nature.SEQUENCE and length:
-            self._open(Kind.SEQUENCE, tag, end=base + content + length, defined=True)
+            self._open(_SEQUENCE, tag, end=base + content + length, defined=True)
         else:
             if index:
                 self._keep_value(tag, nature, buffer, base, content, content + length)
@@ -292,7 +300,7 @@ class HeaderScanner:
     def _open(self, kind: Kind, tag: int, *, end: int, defined: bool, unknown: bool = False) -> None:
         """Enter a sequence or fragments. One of VR UN is in Implicit VR Little Endian (PS3.5 6.2.2)."""
         outer = self._frame
-        if kind == Kind.SEQUENCE:
+        if kind is _SEQUENCE:
             self._depth += 1
             if self._depth > self._max_depth:
                 raise DataSetTooDeep(
@@ -333,7 +341,7 @@ class HeaderScanner:
             )
         self._outer.append(frame)
         self._frame = Frame(
-            Kind.DATA_SET,
+            _DATA_SET,
             frame.tag,
             frame.order,
             implicit=frame.implicit,
@@ -377,7 +385,7 @@ class HeaderScanner:
     def _close(self, buffer: Buffer, base: int, position: int) -> None:
         frame = self._frame
         self._frame = self._outer.pop()
-        if frame.kind != Kind.SEQUENCE:
+        if frame.kind is not _SEQUENCE:
             return
         self._depth -= 1
         if not self._outer and self._kept.pending_until:
@@ -396,7 +404,7 @@ class HeaderScanner:
             self._kept.begin(tag, base + content, base + following)
 
     def _keep_sequence(self, tag: int, start: int) -> None:
-        if tag in SEQUENCE_TAGS and self._frame.kind == Kind.SEQUENCE:
+        if tag in SEQUENCE_TAGS and self._frame.kind is _SEQUENCE:
             self._kept.begin(tag, start, None)
         else:
             self._kept.drop(tag)

@@ -29,6 +29,7 @@ from dul.provider import ProviderOptions
 from dul.timers import Timers
 from services.archive.archive import Archive
 from services.archive.errors import ArchiveError
+from services.loop import run as run_loop
 from services.scp import SCP
 from services.server.admission import Access, Admission, is_loopback
 from services.server.archive_store import ArchiveStore
@@ -324,7 +325,7 @@ def run(config: Config) -> int:
     configure(config.log.format, config.log_level)
     log = get_logger()
     try:
-        _run_loop(serve(config))
+        run_loop(serve(config))
     except (ConfigError, ArchiveError) as error:
         log.error("cannot start", cause=str(error))
         return 1
@@ -332,12 +333,3 @@ def run(config: Config) -> int:
         log.error("cannot listen", host=config.host, port=config.port, cause=error.strerror or str(error))
         return 1
     return 0
-
-
-def _run_loop(main: Any) -> None:
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)

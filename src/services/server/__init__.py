@@ -1,0 +1,1 @@
+"""The program: configuration, limits, access, counters, control socket, log."""

@@ -1,0 +1,61 @@
+"""What the README shows runs as it stands there."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pydicom.data import get_testdata_file
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+PORT = "11112"
+
+
+def example(containing: str) -> str:
+    """The one Python example with a text in it."""
+    [found] = [code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if containing in code]
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until_open(port: int) -> None:
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on port {port}")
+
+
+def test_the_scp_and_the_scu_talk_to_each_other(tmp_path: Path) -> None:
+    port = str(free_port())
+    scp, scu = tmp_path / "scp.py", tmp_path / "scu.py"
+    scp.write_text(example("SCP(").replace(PORT, port))
+    scu.write_text(example("associate(").replace(PORT, port))
+    image = str(get_testdata_file("CT_small.dcm"))
+    server = subprocess.Popen([sys.executable, "-u", str(scp)], stdout=subprocess.PIPE, text=True)
+    try:
+        wait_until_open(int(port))
+        sent = subprocess.run(
+            [sys.executable, str(scu), image], capture_output=True, text=True, timeout=30, check=True
+        )
+        assert sent.stdout.strip() == f"{image}: status 0000H"
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("MY_SCU sent CT 1.3.6.1.4.1.5962.1.1.1.1.1.")
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def test_the_examples_are_as_short_as_they_are_said_to_be() -> None:
+    for containing in ("SCP(", "associate("):
+        lines = [line for line in example(containing).splitlines() if line.strip()]
+        assert len(lines) <= 13
