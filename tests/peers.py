@@ -206,7 +206,9 @@ def dcmqrscp(
 ) -> Iterator[Peer]:
     """DCMTK's query/retrieve SCP; `destinations` are C-MOVE destinations on loopback, AE title -> port."""
     port = free_port()
-    hosts = [f"host{n} = ({title}, {HOST}, {to})" for n, (title, to) in enumerate((destinations or {}).items())]
+    hosts = [
+        f"host{n} = ({title}, {HOST}, {to})" for n, (title, to) in enumerate((destinations or {}).items())
+    ]
     lines = [f"NetworkTCPPort = {port}", "MaxPDUSize = 131072", "MaxAssociations = 16"]
     lines += ["HostTable BEGIN", *hosts, "HostTable END", "VendorTable BEGIN", "VendorTable END"]
     lines += ["AETable BEGIN", f"{ae_title} {directory} RW (1000, 4096mb) ANY", "AETable END"]
@@ -267,7 +269,9 @@ class PynetdicomSCP:
 
 @contextmanager
 def pynetdicom_scp(
-    *handlers: tuple[Any, Callable[..., Any]], ae_title: str = "PYNETDICOM", configure: Callable[[Any], None] = id
+    *handlers: tuple[Any, Callable[..., Any]],
+    ae_title: str = "PYNETDICOM",
+    configure: Callable[[Any], None] = id,
 ) -> Iterator[PynetdicomSCP]:
     """A pynetdicom SCP that accepts everything: verification, every storage class, every transfer syntax.
 
@@ -348,7 +352,9 @@ def run_peer(name: str, *arguments: str | Path | int, deadline: float = 60.0) ->
     return Outcome(argv, done.returncode, done.stdout.decode(errors="replace"))
 
 
-def _dcmtk(name: str, port: int, options: Sequence[str], after: Sequence[str | Path], titles: tuple[str, str]) -> Outcome:
+def _dcmtk(
+    name: str, port: int, options: Sequence[str], after: Sequence[str | Path], titles: tuple[str, str]
+) -> Outcome:
     return run_peer(name, "-aet", titles[0], "-aec", titles[1], *options, HOST, port, *after)
 
 
@@ -358,14 +364,22 @@ def echoscu(port: int, *options: str, calling: str = "ECHOSCU", called: str = "D
 
 
 def storescu(
-    port: int, *files: str | Path, options: Sequence[str] = (), calling: str = "STORESCU", called: str = "DICOM_SERVER"
+    port: int,
+    *files: str | Path,
+    options: Sequence[str] = (),
+    calling: str = "STORESCU",
+    called: str = "DICOM_SERVER",
 ) -> Outcome:
     """DCMTK's storescu over files, or folders with `options=("+sd", "+r")`."""
     return _dcmtk("storescu", port, options, files, (calling, called))
 
 
 def dcmsend(
-    port: int, *files: str | Path, options: Sequence[str] = (), calling: str = "DCMSEND", called: str = "DICOM_SERVER"
+    port: int,
+    *files: str | Path,
+    options: Sequence[str] = (),
+    calling: str = "DCMSEND",
+    called: str = "DICOM_SERVER",
 ) -> Outcome:
     """DCMTK's dcmsend, which sends each file in the syntax it is in."""
     return _dcmtk("dcmsend", port, options, files, (calling, called))

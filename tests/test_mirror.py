@@ -17,7 +17,9 @@ def test_every_source_file_has_its_test() -> None:
     missing = [
         f"src/{source} wants {_test_of(source)}"
         for source in sources
-        if not source.endswith("__init__.py") and source not in EXCEPTIONS and not (ROOT / _test_of(source)).exists()
+        if not source.endswith("__init__.py")
+        and source not in EXCEPTIONS
+        and not (ROOT / _test_of(source)).exists()
     ]
     assert not missing, "no test for:\n" + "\n".join(missing)
 

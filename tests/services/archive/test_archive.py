@@ -47,9 +47,11 @@ from services.archive.errors import (
     StorageError,
     UIDMismatch,
 )
+from services.archive.fallback import scan_deflated
 from services.archive.incoming import IncomingInstance
 from services.archive.invalid_data_set import InvalidDataSet, TruncatedDataSet
 from services.archive.publish import Outcome, Stored
+from services.archive.scanner import HeaderScanner
 from services.archive.volume import Volume
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -465,6 +467,31 @@ def test_close_discards_what_is_being_received(tmp_path: Path) -> None:
 
     run(tmp_path, work)
     assert instances(tmp_path) == []
+
+
+def test_discarded_while_it_is_scanned_again_it_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go = threading.Event(), threading.Event()
+
+    def scan_slowly(*arguments: Any, **options: Any) -> HeaderScanner:
+        scanner = scan_deflated(*arguments, **options)
+        reached.set()
+        assert go.wait(20)
+        return scanner
+
+    monkeypatch.setattr("services.archive.archive.scan_deflated", scan_slowly)
+
+    async def work(archive: Archive) -> None:
+        sending = asyncio.create_task(store(archive, deflated(data_set()), transfer_syntax=DEFLATED))
+        await asyncio.to_thread(reached.wait, 20)
+        archive.close()
+        go.set()
+        with pytest.raises(ValueError, match="discarded"):
+            await sending
+
+    run(tmp_path, work)
+    assert instances(tmp_path) == leftovers(tmp_path) == []
 
 
 def test_close_finishes_what_is_being_committed(tmp_path: Path) -> None:

@@ -224,6 +224,21 @@ def test_an_instance_removed_while_it_is_compared_is_stored_again(linking: Press
     assert publication.outcome is Outcome.STORED
 
 
+def test_without_hard_links_it_is_stored_again_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    press = Press(tmp_path, hard_links=False)
+    press.publish(press.publication())
+
+    def removed_meanwhile(_self: Publisher, _publication: Publication) -> bool:
+        os.unlink(tmp_path / PATH)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Publisher, "_is_stored", removed_meanwhile)
+    assert press.publish(press.publication()) is Outcome.STORED
+    assert instances(tmp_path) == [PATH]
+    assert leftovers(tmp_path) == []
+    press.directory.close()
+
+
 def test_a_place_that_flickers_is_given_up(linking: Press) -> None:
     def link(*_arguments: Any, **_options: Any) -> None:
         raise FileExistsError

@@ -11,16 +11,16 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from servers import PROGRAM, running_server
-from ul_peers import ABORT_BY_USER, raw_peer
 
 from dimse import status
 from dul.errors import AssociationRejected, ConnectionLost
 from dul.reasons import RejectReason
+from servers import PROGRAM, running_server
 from services import associate, contexts_for, echo, read_instance, send_file, store, verification_context
 from services.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN
 from services.storage import encode_dataset
 from services.verification import echo_once
+from ul_peers import ABORT_BY_USER, raw_peer
 
 CT = Path(str(get_testdata_file("CT_small.dcm")))
 CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
