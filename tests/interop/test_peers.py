@@ -80,6 +80,12 @@ def test_gdcmscu_stores() -> None:
         assert len(peer.stored) == 1
 
 
+@pytest.mark.peer("gdcmscu", "storescp")
+def test_gdcmscu_tells_when_it_is_refused(tmp_path: Path) -> None:
+    with storescp(tmp_path / "received", "--refuse") as peer:
+        assert not gdcmscu(peer.port, called=peer.ae_title).ok
+
+
 @pytest.mark.peer("storescu", "tshark")
 def test_the_proxy_records_what_a_peer_received(tmp_path: Path) -> None:
     with pynetdicom_scp() as peer, recording_proxy(peer.port) as proxy:
@@ -117,9 +123,9 @@ def test_tshark_finds_what_is_malformed(tmp_path: Path, context_length: int) -> 
 
 def test_a_peer_that_does_not_come_up_says_why(tmp_path: Path) -> None:
     argv = ["/bin/sh", "-c", "echo port taken; exit 3"]
-    with pytest.raises(AssertionError, match=r"ended with 3:\nport taken"):
-        with peers.serving("storescp", argv, tmp_path / "received", port=peers.free_port(), ae_title="A"):
-            pass
+    starting = peers.serving("sh", argv, tmp_path / "received", port=peers.free_port(), ae_title="A")
+    with pytest.raises(AssertionError, match=r"ended with 3:\nport taken"), starting:
+        pass
 
 
 def test_a_missing_peer_skips_its_tests_and_fails_them_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
