@@ -13,7 +13,7 @@ from dul.encode import encode_pdu
 from dul.negotiation import ProposedContext, build_request
 from dul.pdus import PDV, AReleaseRQ, PDataTF
 from real_files import real_file
-from services.sop_classes import STORAGE_SOP_CLASSES
+from services.sop_classes import storage_sop_classes
 
 VERIFICATION = "1.2.840.10008.1.1"
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -25,12 +25,14 @@ LONGEST = 131072
 
 RELEASE_RQ = encode_pdu(AReleaseRQ())
 _COUNTER_DIGITS = 11
-_INSTANCE = "2.25.7" + "0" * (_COUNTER_DIGITS + 3)  # 3 digits for the worker, 11 for the counter: 20 characters
+_INSTANCE = "2.25.7" + "0" * (
+    _COUNTER_DIGITS + 3
+)  # 3 digits for the worker, 11 for the counter: 20 characters
 
 
 def associate_rq(called_ae: str, contexts: int = 2) -> bytes:
     """An A-ASSOCIATE-RQ for verification, CT images, and further storage classes up to `contexts`."""
-    others = [uid for uid in sorted(STORAGE_SOP_CLASSES) if uid != CT_IMAGE_STORAGE]
+    others = [uid for uid in sorted(storage_sop_classes()) if uid != CT_IMAGE_STORAGE]
     abstract_syntaxes = [VERIFICATION, CT_IMAGE_STORAGE, *others][:contexts]
     proposed = [ProposedContext(uid, (EXPLICIT_LE, IMPLICIT_LE)) for uid in abstract_syntaxes]
     return encode_pdu(

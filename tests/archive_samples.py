@@ -71,10 +71,17 @@ async def store(
     piece: int = 1 << 17,
     pause: Callable[[], None] = nothing,
     resume: Callable[[], None] = nothing,
+    tolerate: frozenset[str] = frozenset(),
 ) -> Stored:
     """Send a data set in pieces and commit it."""
     incoming = archive.receive(
-        sop_class, instance, transfer_syntax, source_ae_title="SENDER", pause=pause, resume=resume
+        sop_class,
+        instance,
+        transfer_syntax,
+        source_ae_title="SENDER",
+        pause=pause,
+        resume=resume,
+        tolerate=tolerate,
     )
     view = memoryview(data)
     for start in range(0, len(data), piece):
@@ -95,9 +102,16 @@ def run(path: Path, work: Callable[[Archive], Coroutine[Any, Any, T]], **options
     return asyncio.run(main())
 
 
-def store_one(path: Path, data: bytes, instance: str = INSTANCE, **options: Any) -> Stored:
+def store_one(
+    path: Path,
+    data: bytes,
+    instance: str = INSTANCE,
+    *,
+    tolerate: frozenset[str] = frozenset(),
+    **options: Any,
+) -> Stored:
     """Open an archive, store one instance, close it."""
-    return run(path, lambda archive: store(archive, data, instance), **options)
+    return run(path, lambda archive: store(archive, data, instance, tolerate=tolerate), **options)
 
 
 def stored_data_set(file: Path) -> bytes:

@@ -27,7 +27,6 @@ from services import (
 from services.archive.archive import Archive
 from services.archive.disk import Disk
 from services.server.archive_store import ArchiveStore
-from services.server.statistics import Statistics
 from services.sop_classes import StorageContexts
 from services.storage import ArchiveStorage
 
@@ -107,7 +106,7 @@ def test_a_stalled_disk_does_not_stall_other_associations(tmp_path: Path) -> Non
         free_space_reserve=0,
         disk=Disk(write=stall.write, writev=stall.writev),
     )
-    store = ArchiveStore(archive, Statistics(), lambda calling_ae: frozenset())
+    store = ArchiveStore(archive, lambda calling_ae: frozenset(), lambda switch, calling_ae: None)
     scp = SCP("SERVER", [Verification(), ArchiveStorage(store, StorageContexts())])
     file = read_instance(CT)
 

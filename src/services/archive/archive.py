@@ -33,10 +33,13 @@ from services.archive.invalid_data_set import InvalidDataSet, TruncatedDataSet
 from services.archive.part10 import file_header
 from services.archive.paths import instance_path
 from services.archive.publish import Duplicates, Outcome, Publication, Publisher, Stored
+from services.archive.scanner import HeaderScanner
 from services.archive.uids import check_uid
 from services.archive.volume import Volume
 
 MAXIMUM_INSTANCE_BYTES = 8 << 30
+MAXIMUM_DEPTH = 64
+MAXIMUM_ELEMENTS = 1_000_000  # an enhanced object has some fifty for each of its thousands of frames
 FREE_SPACE_RESERVE = 256 << 20
 
 
@@ -73,8 +76,8 @@ class Archive:
         duplicates: Duplicates,
         max_instance_bytes: int,
         free_space_reserve: int,
-        truncated_data: bool,
-        mismatched_vr: bool,
+        max_depth: int,
+        max_elements: int,
         disk: Disk,
         record: Callable[[Sequence[Publication]], None] | None,
     ) -> None:
@@ -86,8 +89,7 @@ class Archive:
         self._directory = directory
         self._implementation = (implementation_class_uid, implementation_version_name)
         self._max_instance_bytes = max_instance_bytes
-        self._truncated_data = truncated_data
-        self._mismatched_vr = mismatched_vr
+        self._scan_limits = {"max_depth": max_depth, "max_elements": max_elements}
         self._disk = disk
         self._volume = Volume(
             str(directory.path), directory.root_fd, disk, reserve=free_space_reserve, probe=directory.probe
@@ -112,8 +114,8 @@ class Archive:
         duplicates: Duplicates | str = Duplicates.KEEP,
         max_instance_bytes: int = MAXIMUM_INSTANCE_BYTES,
         free_space_reserve: int = FREE_SPACE_RESERVE,
-        truncated_data: bool = False,
-        mismatched_vr: bool = False,
+        max_depth: int = MAXIMUM_DEPTH,
+        max_elements: int = MAXIMUM_ELEMENTS,
         disk: Disk | None = None,
         record: Callable[[Sequence[Publication]], None] | None = None,
     ) -> "Archive":
@@ -127,10 +129,8 @@ class Archive:
             duplicates: what happens to an instance that is stored already.
             max_instance_bytes: longest data set.
             free_space_reserve: bytes of the volume that stay free; nothing new is taken below.
-            truncated_data: take data sets that end inside an element, as long as they have their UIDs;
-                deflated ones are refused all the same.
-            mismatched_vr: take data sets in Implicit VR under an Explicit VR transfer syntax, and the other
-                way round; they are stored as they came.
+            max_depth: sequences inside sequences.
+            max_elements: of one data set, those in sequences included.
             disk: the system calls; those of the operating system by default.
             record: see `Committer`; called in the event loop's thread at `process`, else in the committer's.
 
@@ -148,8 +148,8 @@ class Archive:
             duplicates=policy,
             max_instance_bytes=max_instance_bytes,
             free_space_reserve=free_space_reserve,
-            truncated_data=truncated_data,
-            mismatched_vr=mismatched_vr,
+            max_depth=max_depth,
+            max_elements=max_elements,
             disk=calls,
             record=record,
         )
@@ -173,6 +173,7 @@ class Archive:
         source_ae_title: str,
         pause: Callable[[], None],
         resume: Callable[[], None],
+        tolerate: frozenset[str] = frozenset(),
     ) -> IncomingInstance:
         """Begin to receive an instance; ends with `commit` or with the instance's `discard`.
 
@@ -183,6 +184,9 @@ class Archive:
             source_ae_title: who sends it; kept in the file.
             pause: called, in the loop's thread, when the disk cannot keep up with the sender.
             resume: called, in the loop's thread, when the sender may go on; each follows a `pause`.
+            tolerate: what to let pass, as long as the data set has its UIDs: "truncated-data" (it ends inside an
+                element; not when deflated), "mismatched-vr" (Implicit VR where the transfer syntax says
+                Explicit VR, or the reverse).
 
         Raises:
             InvalidUID: one of the three is no UID.
@@ -216,6 +220,8 @@ class Archive:
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
+            scanner=HeaderScanner(transfer_syntax_uid, **self._scan_limits),
+            tolerate=tolerate,
             maximum=self._max_instance_bytes,
             pause=pause,
             resume=resume,
@@ -253,7 +259,7 @@ class Archive:
             study, series = await self._identify(incoming)
             path = instance_path(study, series, incoming.sop_instance_uid)
             incoming.check()  # it may have been discarded while it was scanned
-        except (ArchiveError, InvalidDataSet) as error:
+        except ArchiveError as error:
             incoming.fail(error)
             raise
         except BaseException:
@@ -272,6 +278,7 @@ class Archive:
             sop_class_uid=publication.sop_class_uid,
             transfer_syntax_uid=publication.transfer_syntax_uid,
             size=publication.size,
+            tolerated=frozenset(incoming.tolerated),
         )
 
     def close(self) -> None:
@@ -294,14 +301,14 @@ class Archive:
     async def _identify(self, incoming: IncomingInstance) -> tuple[str, str]:
         """Finish the scan and hold the data set against what was announced; its study and series."""
         if incoming.scanner.needs_fallback and incoming.size:
-            await _scan_again(incoming)
+            await _scan_again(incoming, self._scan_limits)
         scanner = incoming.scanner
         try:
             scanner.finish()
         except TruncatedDataSet:
-            if not self._truncated_data:
+            if not incoming.tolerates("truncated-data"):
                 raise
-        if scanner.mismatched and not self._mismatched_vr:
+        if scanner.mismatched and not incoming.tolerates("mismatched-vr"):
             raise InvalidDataSet(
                 f"the data set is not encoded as transfer syntax {incoming.transfer_syntax_uid} says: "
                 "Implicit VR in place of Explicit VR, or the other way round"
@@ -371,11 +378,11 @@ class Archive:
             self.statistics.refused += 1
 
 
-async def _scan_again(incoming: IncomingInstance) -> None:
+async def _scan_again(incoming: IncomingInstance, limits: dict[str, int]) -> None:
     """Scan a data set from its temporary file, in a thread."""
     try:
         incoming.scanner = await asyncio.to_thread(
-            scan_deflated, incoming.temporary_path, offset=incoming.data_set_offset
+            scan_deflated, incoming.temporary_path, offset=incoming.data_set_offset, **limits
         )
     except OSError as error:
         raise storage_error(error, f"read instance {incoming.sop_instance_uid} again") from error

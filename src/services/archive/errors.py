@@ -4,14 +4,14 @@
     +-- InvalidUID            not a UID that may name anything here
     +-- MissingUID            the data set lacks a UID it is filed under
     +-- UIDMismatch           the data set names another instance or class than announced
+    +-- InvalidDataSet        the data set cannot be read; see `invalid_data_set.py`
     +-- InstanceTooLarge      more bytes than one instance may have
     +-- OutOfStorage          no room: disk full, quota reached, reserve touched
     +-- StorageError          the disk failed, or is not trusted since it did
     +-- InvalidFile           a stored file is no Part 10 file
     +-- DataDirectoryError    the data directory cannot be used, or another server uses it
 
-What is wrong inside a data set has a file of its own, `invalid_data_set.py`. The archive knows no DIMSE:
-whoever answers a peer maps each class to a status.
+The archive knows no DIMSE: whoever answers a peer maps each class to a status.
 """
 
 import errno

@@ -34,7 +34,7 @@ def scan_deflated(
     max_inflated: int = MAX_INFLATED,
     max_ratio: int = MAX_RATIO,
     max_depth: int = 64,
-    max_elements: int = 100_000,
+    max_elements: int = 1_000_000,
 ) -> HeaderScanner:
     """Inflate and scan a deflated data set.
 

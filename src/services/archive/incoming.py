@@ -35,6 +35,8 @@ class IncomingInstance:
         sop_class_uid: announced for it.
         sop_instance_uid: announced for it.
         transfer_syntax_uid: its encoding.
+        scanner: sees every byte of the data set.
+        tolerate: what is let pass; see `Archive.receive`.
         maximum: longest data set, in bytes.
         pause: asks the sender to stop; called from `write`.
         resume: lets it go on; given to `post`, or called from `discard`.
@@ -58,11 +60,13 @@ class IncomingInstance:
         "_post",
         "_queued",
         "_resume",
+        "_tolerate",
         "_volume",
         "scanner",
         "size",
         "sop_class_uid",
         "sop_instance_uid",
+        "tolerated",
         "transfer_syntax_uid",
     )
 
@@ -76,6 +80,8 @@ class IncomingInstance:
         sop_class_uid: str,
         sop_instance_uid: str,
         transfer_syntax_uid: str,
+        scanner: HeaderScanner,
+        tolerate: frozenset[str],
         maximum: int,
         pause: Callable[[], None],
         resume: Callable[[], None],
@@ -86,7 +92,9 @@ class IncomingInstance:
         self.sop_instance_uid = sop_instance_uid
         self.transfer_syntax_uid = transfer_syntax_uid
         self.size = 0
-        self.scanner = HeaderScanner(transfer_syntax_uid)
+        self.scanner = scanner
+        self.tolerated: set[str] = set()
+        self._tolerate = tolerate
         self._directory = directory
         self._volume = volume
         self._disk = disk
@@ -108,6 +116,12 @@ class IncomingInstance:
     def written(self) -> bool:
         """Nothing waits for the volume's thread."""
         return not self._jobs
+
+    def tolerates(self, switch: str) -> bool:
+        """Whether something is let pass; noted in `tolerated` if it is."""
+        if switch in self._tolerate:
+            self.tolerated.add(switch)
+        return switch in self._tolerate
 
     @property
     def data_set_offset(self) -> int:

@@ -7,9 +7,11 @@ InvalidDataSet
 +-- InflatesTooFar       a deflated data set beyond our limits
 """
 
+from services.archive.errors import ArchiveError
 
-class InvalidDataSet(Exception):
-    """The bytes are no data set, or one beyond our limits; a C-STORE of it answers C000."""
+
+class InvalidDataSet(ArchiveError):
+    """The bytes are no data set, or one beyond our limits."""
 
 
 class TruncatedDataSet(InvalidDataSet):

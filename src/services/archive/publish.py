@@ -59,6 +59,7 @@ class Stored(Struct, frozen=True, gc=False):
     Attributes:
         path: relative to the data directory.
         size: bytes of its data set.
+        tolerated: what was let pass; see `Archive.receive`.
     """
 
     path: str
@@ -69,6 +70,7 @@ class Stored(Struct, frozen=True, gc=False):
     sop_class_uid: str
     transfer_syntax_uid: str
     size: int
+    tolerated: frozenset[str] = frozenset()
 
 
 class Publication:

@@ -73,7 +73,9 @@ class HeaderScanner:
             round. It is scanned as what it is; whether to take it is the caller's choice.
     """
 
-    def __init__(self, transfer_syntax_uid: str, *, max_depth: int = 64, max_elements: int = 100_000) -> None:
+    def __init__(
+        self, transfer_syntax_uid: str, *, max_depth: int = 64, max_elements: int = 1_000_000
+    ) -> None:
         encoding = encoding_of(transfer_syntax_uid)
         self._kept = KeptValues()
         self.values = self._kept.values

@@ -1,4 +1,4 @@
-"""The archive as the storage service sees it: its errors as DIMSE statuses (PS3.4 B.2.3), its outcomes counted."""
+"""The archive as the storage service sees it: its errors and outcomes as DIMSE statuses (PS3.4 B.2.3)."""
 
 from collections.abc import Callable
 
@@ -23,11 +23,8 @@ from services.archive.incoming import IncomingInstance
 from services.archive.invalid_data_set import InvalidDataSet
 from services.archive.publish import Outcome
 from services.server.log import get_logger
-from services.server.statistics import Statistics
 
-_Refusal = (ArchiveError, InvalidDataSet)
-
-_STATUS: dict[type[Exception], int] = {
+_STATUS: dict[type[ArchiveError], int] = {
     OutOfStorage: status.OUT_OF_RESOURCES,
     InstanceTooLarge: status.OUT_OF_RESOURCES,
     StorageError: status.OUT_OF_RESOURCES,
@@ -43,16 +40,19 @@ class ArchiveStore:
 
     Args:
         archive: where.
-        statistics: what becomes of each instance is counted here.
         tolerated: the switches open for a calling AE title.
+        count_tolerance: told each switch that was used, and by whom.
     """
 
     def __init__(
-        self, archive: Archive, statistics: Statistics, tolerated: Callable[[str], frozenset[str]]
+        self,
+        archive: Archive,
+        tolerated: Callable[[str], frozenset[str]],
+        count_tolerance: Callable[[str, str], None],
     ) -> None:
         self._archive = archive
-        self._statistics = statistics
         self._tolerated = tolerated
+        self._count_tolerance = count_tolerance
 
     def receive(self, operation: Operation) -> DataSetSink:
         """Begin to keep the instance of a C-STORE-RQ."""
@@ -65,10 +65,11 @@ class ArchiveStore:
                 request.affected_sop_instance_uid or "",
                 operation.context.transfer_syntax,
                 source_ae_title=calling_ae,
+                tolerate=self._tolerated(calling_ae),
                 pause=operation.pause,
                 resume=operation.resume,
             )
-        except _Refusal as error:
+        except ArchiveError as error:
             raise self._refused(operation, error) from error
         return _Incoming(incoming, lambda error: self._refused(operation, error))
 
@@ -77,24 +78,16 @@ class ArchiveStore:
         assert isinstance(operation.sink, _Incoming)
         try:
             stored = await self._archive.commit(operation.sink.incoming)
-        except _Refusal as error:
+        except ArchiveError as error:
             raise self._refused(operation, error) from error
-        statistics = self._statistics
-        match stored.outcome:
-            case Outcome.STORED:
-                statistics.instances_stored += 1
-            case Outcome.REPLACED:
-                statistics.instances_replaced += 1
-            case Outcome.DUPLICATE_EQUAL:
-                statistics.instances_duplicate += 1
-            case Outcome.DUPLICATE_DIFFERENT | Outcome.REJECTED:
-                statistics.instances_refused += 1
-                _logger(operation).warning("duplicate refused", sop_instance_uid=stored.sop_instance_uid)
-                return status.DUPLICATE_SOP_INSTANCE, "another instance is stored under this UID"
+        for switch in stored.tolerated:
+            self._count_tolerance(switch, operation.association.negotiated.calling_ae)
+        if stored.outcome in (Outcome.DUPLICATE_DIFFERENT, Outcome.REJECTED):
+            _logger(operation).warning("duplicate refused", sop_instance_uid=stored.sop_instance_uid)
+            return status.DUPLICATE_SOP_INSTANCE, "another instance is stored under this UID"
         return status.SUCCESS, ""
 
-    def _refused(self, operation: Operation, error: Exception) -> DimseError:
-        self._statistics.instances_refused += 1
+    def _refused(self, operation: Operation, error: ArchiveError) -> DimseError:
         code = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), status.PROCESSING_FAILURE)
         _logger(operation).warning("instance refused", status=f"{code:04X}H", cause=str(error))
         return DimseError(code, str(error))
@@ -105,14 +98,14 @@ class _Incoming:
 
     __slots__ = ("_refused", "incoming")
 
-    def __init__(self, incoming: IncomingInstance, refused: Callable[[Exception], DimseError]) -> None:
+    def __init__(self, incoming: IncomingInstance, refused: Callable[[ArchiveError], DimseError]) -> None:
         self.incoming = incoming
         self._refused = refused
 
     def write(self, chunk: memoryview) -> None:
         try:
             self.incoming.write(chunk)
-        except _Refusal as error:
+        except ArchiveError as error:
             raise self._refused(error) from error
 
     def end(self) -> None:

@@ -15,6 +15,7 @@ Tolerance: TypeAlias = Literal[
     "application-context",
     "called-ae-title",
     "context-ids",
+    "mismatched-vr",
     "oversized-pdu",
     "truncated-data",
 ]
@@ -126,7 +127,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         default=64, name="dataSetDepth"
     )
     data_set_elements: Annotated[int, Meta(ge=1, le=100_000_000, description="1 to 100000000")] = field(
-        default=100_000, name="dataSetElements"
+        default=1_000_000, name="dataSetElements"
     )
     instance_size: Annotated[int, Meta(ge=KiB, le=1024 * GiB, description="1024 to 1099511627776 bytes")] = (
         field(default=8 * GiB, name="instanceSize")

@@ -68,7 +68,8 @@ class DicomServer(SCP):
             private=config.storage.private_sop_classes,
             any_private=config.storage.accept_private_sop_classes,
         )
-        store = ArchiveStore(archive, statistics, config.tolerated)
+        self.archive = archive
+        store = ArchiveStore(archive, config.tolerated, self._tolerate)
         super().__init__(
             config.ae_title,
             [Verification(), ArchiveStorage(store, storage)],
@@ -173,6 +174,11 @@ class DicomServer(SCP):
         total = msgspec.structs.replace(self.statistics)
         for association in self.associations:
             _add_traffic(total, association)
+        kept = self.archive.statistics
+        total.instances_stored = kept.instances_stored
+        total.instances_duplicate = kept.duplicates_equal
+        total.instances_replaced = kept.replaced
+        total.instances_refused = kept.refused + kept.duplicates_different + kept.rejected
         return total.snapshot()
 
 
@@ -221,6 +227,8 @@ async def serve(config: Config) -> None:
         duplicates=config.duplicates,
         max_instance_bytes=config.limits.instance_size,
         free_space_reserve=config.limits.min_free_space,
+        max_depth=config.limits.data_set_depth,
+        max_elements=config.limits.data_set_elements,
         implementation_class_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version_name=IMPLEMENTATION_VERSION_NAME,
     )

@@ -216,7 +216,10 @@ def test_announced_uids_are_checked_before_anything_is_written(
 
 def test_truncated_data_is_taken_when_that_is_tolerated(tmp_path: Path) -> None:
     cut = data_set()[:-3]
-    store_one(tmp_path, cut, truncated_data=True)
+    with pytest.raises(TruncatedDataSet):
+        store_one(tmp_path, cut)
+    stored = store_one(tmp_path, cut, tolerate=frozenset({"truncated-data"}))
+    assert stored.tolerated == {"truncated-data"}
     assert stored_data_set(tmp_path / PATH) == cut
 
 
@@ -229,7 +232,8 @@ def test_implicit_vr_under_an_explicit_transfer_syntax(tmp_path: Path) -> None:
     data, root = implicit.getvalue(), tmp_path / "implicit"
     with pytest.raises(InvalidDataSet, match="not encoded as transfer syntax"):
         store_one(root, data)
-    store_one(root, data, mismatched_vr=True)
+    stored = store_one(root, data, tolerate=frozenset({"mismatched-vr"}))
+    assert stored.tolerated == {"mismatched-vr"}
     assert stored_data_set(root / PATH) == data
 
 

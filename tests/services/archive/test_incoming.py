@@ -25,6 +25,7 @@ from services.archive.disk import Disk
 from services.archive.errors import InstanceTooLarge, OutOfStorage, StorageError
 from services.archive.incoming import HIGH_WATER, IncomingInstance
 from services.archive.invalid_data_set import InvalidDataSet
+from services.archive.scanner import HeaderScanner
 from services.archive.volume import Volume
 
 HEADER = b"HEADER-OF-16-BYT"
@@ -51,6 +52,8 @@ class Bench:
             sop_instance_uid=INSTANCE,
             transfer_syntax_uid=EXPLICIT_LE,
             maximum=maximum,
+            scanner=HeaderScanner(EXPLICIT_LE),
+            tolerate=frozenset(),
             pause=lambda: self.asked.append("pause"),
             resume=lambda: self.asked.append("resume"),
             post=self.posted.append,

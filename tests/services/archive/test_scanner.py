@@ -481,9 +481,9 @@ class TestLimits:
             scan(data, max_elements=9, chunk=chunk)
 
     def test_number_of_elements_by_default(self):
-        scan(implicit(0x00091001) * 100_000, IMPLICIT, chunk=65536)
+        scan(implicit(0x00091001) * 1_000_000, IMPLICIT, chunk=65536)
         with pytest.raises(TooManyElements):
-            scan(implicit(0x00091001) * 100_001, IMPLICIT, chunk=65536)
+            scan(implicit(0x00091001) * 1_000_001, IMPLICIT, chunk=65536)
 
     def test_a_flood_of_empty_items_counts(self):
         with pytest.raises(TooManyElements):

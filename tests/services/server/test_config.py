@@ -51,7 +51,7 @@ def test_every_default() -> None:
             "aAssociateLength": 1 << 20,
             "commandSetLength": 65536,
             "dataSetDepth": 64,
-            "dataSetElements": 100000,
+            "dataSetElements": 1000000,
             "instanceSize": 8 << 30,
             "borrowedBuffers": 256 << 20,
             "minFreeSpace": 256 << 20,

@@ -1,0 +1,86 @@
+"""The servers that are compared, each started on an empty directory and removed after."""
+
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from peers import Peer, find_peer, free_port, orthanc, run_peer, serving, storescp
+
+AE_TITLE = "BENCH"
+_BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server of the comparison; `conditions` says how it is set up."""
+
+    name: str
+    conditions: str
+    start: Callable[[Path], AbstractContextManager[Peer]]
+    version: Callable[[], str]
+    is_there: Callable[[], bool]
+
+
+def _start_ours(directory: Path) -> AbstractContextManager[Peer]:
+    port = free_port()
+    argv = [_BIN / "dicom-server", "start", "--aet", AE_TITLE, "--port", str(port), "--data-dir", directory]
+    argv += ["--durability", "process"]
+    return serving("dicom-server", argv, directory, port=port, ae_title=AE_TITLE)
+
+
+def _start_pynetdicom(directory: Path) -> AbstractContextManager[Peer]:
+    port = free_port()
+    argv = [sys.executable, "-m", "benchmarks.pynetdicom_scp", str(port), directory]
+    return serving("pynetdicom", argv, directory, port=port, ae_title=AE_TITLE)
+
+
+def _start_storescp(directory: Path) -> AbstractContextManager[Peer]:
+    return storescp(directory, "--fork", ae_title=AE_TITLE)
+
+
+def _start_orthanc(directory: Path) -> AbstractContextManager[Peer]:
+    return orthanc(
+        directory,
+        ae_title=AE_TITLE,
+        rest=False,
+        SyncStorageArea=False,
+        MaximumPduLength=131072,
+        DicomAlwaysAllowStore=True,
+        DicomCheckCalledAet=False,
+        DicomThreadsCount=256,
+    )
+
+
+CONTENDERS = (
+    Contender(
+        "ours",
+        "durability process",
+        _start_ours,
+        lambda: importlib.metadata.version("dicom-server"),
+        lambda: (_BIN / "dicom-server").exists(),
+    ),
+    Contender(
+        "storescp",
+        "forks for each association, writes the bytes as received, no index",
+        _start_storescp,
+        lambda: run_peer("storescp", "--version").output.split()[2],
+        lambda: find_peer("storescp") is not None,
+    ),
+    Contender(
+        "Orthanc",
+        "SQLite index, SyncStorageArea off, enough DICOM threads for every association",
+        _start_orthanc,
+        lambda: run_peer("Orthanc", "--version").output.split()[1],
+        lambda: find_peer("Orthanc") is not None,
+    ),
+    Contender(
+        "pynetdicom",
+        "writes the bytes as received, no index",
+        _start_pynetdicom,
+        lambda: importlib.metadata.version("pynetdicom"),
+        lambda: True,
+    ),
+)

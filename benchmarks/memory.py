@@ -1,0 +1,54 @@
+"""What an idle association costs: growth of a server's memory, its forked children included, shared pages
+counted once (PSS)."""
+
+import time
+from pathlib import Path
+
+from benchmarks.load import Association, Work
+
+
+def memory_per_association(work: Work, port: int, called_ae: str, pid: int) -> float:
+    """Open `work.associations` associations, leave them idle, and return KiB of server memory for each."""
+    with Association(port, called_ae, work.contexts):
+        pass  # what the first one loads for all is not counted
+    before = _settled(pid)
+    associations = [Association(port, called_ae, work.contexts) for _ in range(work.associations)]
+    after = _settled(pid)
+    for association in associations:
+        association.release()
+    return (after - before) / work.associations
+
+
+def _settled(pid: int) -> int:
+    """PSS in KiB once it no longer changes, or after two seconds."""
+    last = -1
+    for _ in range(10):
+        time.sleep(0.2)
+        now = sum(_pss(member) for member in _family(pid))
+        if now == last:
+            break
+        last = now
+    return now
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all below it."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        children.setdefault(parent, []).append(int(entry.name))
+    family = [pid]
+    for member in family:
+        family += children.get(member, [])
+    return family
+
+
+def _pss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
