@@ -8,6 +8,15 @@ EXCEPTIONS = {
     "dul/streams.py": "tests/dul/test_transport.py: both adapters pass the same tests",
     "dul/provider.py": "tests/dul/test_transport.py: what the adapters have in common",
     "dul/identity.py": "two constants",
+    "dul/timers.py": "a Struct of defaults",
+    "dul/effects.py": "six Structs; tests/dul/test_actions.py sees which action asks for which",
+    "dul/primitives.py": "seven Structs; tests/dul/test_actions.py sees which action issues which",
+    "dul/observation.py": "two Structs; tests/dul/test_transport.py observes an association",
+    "dul/errors.py": "a tree of classes; tests/dul/test_decode.py sees which is raised for what",
+    "services/archive/disk.py": "the system calls by name; tests/faults/ replaces each of them",
+    "services/archive/frames.py": "a part of the scanner; tests/services/archive/test_scanner.py",
+    "services/archive/kept_values.py": "a part of the scanner; tests/services/archive/test_scanner.py",
+    "services/archive/invalid_data_set.py": "a tree of classes; tests/services/archive/test_scanner.py",
 }
 """Files whose test has another name, or that need none, and why."""
 

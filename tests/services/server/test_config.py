@@ -72,6 +72,7 @@ def test_the_switches_are_those_the_code_looks_for() -> None:
             "truncated-data",
             "oversized-pdu",
             "context-ids",
+            "mismatched-vr",
         }
     )
 
