@@ -59,7 +59,7 @@ class ProviderOptions(Struct, frozen=True, kw_only=True):
 
     limits: PDULimits = PDULimits()
     timers: Timers = Timers()
-    forgive: Callable[[RemoteProtocolError], AnyPDU | None] | None = None
+    forgive: "Callable[[ServiceProvider, RemoteProtocolError], AnyPDU | None] | None" = None
     observe: Observer | None = None
 
 
@@ -205,7 +205,7 @@ class ServiceProvider(ABC):
             try:
                 pdu = decode_pdu(pdu_type, body)
             except RemoteProtocolError as error:
-                forgiven = self._forgive(error) if self._forgive is not None else None
+                forgiven = self._forgive(self, error) if self._forgive is not None else None
                 if forgiven is None:
                     self._invalid(error, raw)
                     return

@@ -106,7 +106,7 @@ def test_a_stalled_disk_does_not_stall_other_associations(tmp_path: Path) -> Non
         free_space_reserve=0,
         disk=Disk(write=stall.write, writev=stall.writev),
     )
-    store = ArchiveStore(archive, lambda calling_ae: frozenset(), lambda switch, calling_ae: None)
+    store = ArchiveStore(archive, lambda calling_ae: frozenset(), lambda association, switch: None)
     scp = SCP("SERVER", [Verification(), ArchiveStorage(store, StorageContexts())])
     file = read_instance(CT)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from structlog.typing import FilteringBoundLogger
 
 from dimse import status
+from dimse.association import Association
 from dimse.errors import DimseError
 from dimse.messages import CStoreRQ
 from dimse.operation import Operation
@@ -41,14 +42,14 @@ class ArchiveStore:
     Args:
         archive: where.
         tolerated: the switches open for a calling AE title.
-        count_tolerance: told each switch that was used, and by whom.
+        count_tolerance: told each switch that was used, and on which association.
     """
 
     def __init__(
         self,
         archive: Archive,
         tolerated: Callable[[str], frozenset[str]],
-        count_tolerance: Callable[[str, str], None],
+        count_tolerance: Callable[[Association, str], None],
     ) -> None:
         self._archive = archive
         self._tolerated = tolerated
@@ -81,7 +82,7 @@ class ArchiveStore:
         except ArchiveError as error:
             raise self._refused(operation, error) from error
         for switch in stored.tolerated:
-            self._count_tolerance(switch, operation.association.negotiated.calling_ae)
+            self._count_tolerance(operation.association, switch)
         if stored.outcome in (Outcome.DUPLICATE_DIFFERENT, Outcome.REJECTED):
             _logger(operation).warning("duplicate refused", sop_instance_uid=stored.sop_instance_uid)
             return status.DUPLICATE_SOP_INSTANCE, "another instance is stored under this UID"

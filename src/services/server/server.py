@@ -25,7 +25,7 @@ from dul.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dul.negotiation import AcceptorPolicy
 from dul.negotiation import tolerated as used_tolerance
 from dul.pdus import AAssociateRJ, AAssociateRQ, AnyPDU
-from dul.provider import ProviderOptions
+from dul.provider import ProviderOptions, ServiceProvider
 from dul.timers import Timers
 from services.archive.archive import Archive
 from services.archive.errors import ArchiveError
@@ -94,22 +94,22 @@ class DicomServer(SCP):
             provider.limits = msgspec.structs.replace(provider.limits, p_data_tf=_OVERSIZED_PDU)
         policy = msgspec.structs.replace(self.policy, tolerate=tolerated)
         for switch in used_tolerance(request, policy):
-            self._tolerate(switch, request.calling_ae)
+            self._tolerate(association, switch)
         return policy
 
-    def _forgive(self, error: RemoteProtocolError) -> AnyPDU | None:
+    def _forgive(self, provider: ServiceProvider, error: RemoteProtocolError) -> AnyPDU | None:
         """Let pass what a peer is allowed to get wrong (`peers.<AE>.tolerate`)."""
         if not isinstance(error, InvalidContextId):
             return None
-        calling_ae = error.remaining.calling_ae
-        if "context-ids" not in self.config.tolerated(calling_ae):
+        if "context-ids" not in self.config.tolerated(error.remaining.calling_ae):
             return None
-        self._tolerate("context-ids", calling_ae)
+        assert isinstance(provider.user, Association)
+        self._tolerate(provider.user, "context-ids")
         return error.remaining
 
-    def _tolerate(self, switch: str, calling_ae: str) -> None:
+    def _tolerate(self, association: Association, switch: str) -> None:
         self.statistics.tolerate(switch)
-        get_logger().warning("tolerated", switch=switch, calling_ae=calling_ae)
+        _log(association).warning("tolerated", switch=switch)
 
     # -- what happens
 
@@ -166,7 +166,7 @@ class DicomServer(SCP):
         self.statistics.connections_active -= 1
         _add_traffic(self.statistics, association)
         if association.provider.longest_received > self.config.max_pdu_size:
-            self._tolerate("oversized-pdu", association.negotiated.calling_ae)
+            self._tolerate(association, "oversized-pdu")
         _log(association).debug("connection closed")
 
     def snapshot(self) -> dict[str, Any]:
