@@ -56,7 +56,7 @@ cover: peers $(DEVELOPMENT)
 	$(BIN)/coverage report --show-missing --skip-covered
 
 bench: peers $(DEVELOPMENT)
-	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(BENCH)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick,--save benchmarks) $(BENCH)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist

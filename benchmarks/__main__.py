@@ -11,6 +11,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from benchmarks.contenders import AE_TITLE, CONTENDERS, Contender
@@ -55,7 +57,7 @@ def main() -> None:
             print(results.line(work), flush=True)
     print(f"\n{table(results)}\n{time.monotonic() - begun:.0f} s in all")
     if options.save:
-        save(results, Path(__file__).parent)
+        save(results, options.save)
 
 
 def _one_round(
@@ -68,14 +70,26 @@ def _one_round(
     results: Results,
 ) -> None:
     limited = bounded(work, budget)
-    if work.kind != "memory":
-        with sink(work) as port:
-            results.add(work, SINK, measure(limited, port, AE_TITLE, seconds))
-    for contender in contenders[turn % len(contenders) :] + contenders[: turn % len(contenders)]:
-        try:
-            results.add(work, contender.name, _measure(limited, contender, directory, seconds))
-        except (LoadError, AssertionError) as error:
-            results.fail(work, contender.name, str(error))
+    with _on_one_core() if work.on_one_core else nullcontext():
+        if work.kind != "memory":
+            with sink(work) as port:
+                results.add(work, SINK, measure(limited, port, AE_TITLE, seconds))
+        for contender in contenders[turn % len(contenders) :] + contenders[: turn % len(contenders)]:
+            try:
+                results.add(work, contender.name, _measure(limited, contender, directory, seconds))
+            except (LoadError, AssertionError) as error:
+                results.fail(work, contender.name, str(error))
+
+
+@contextmanager
+def _on_one_core() -> Iterator[None]:
+    """Keep us, and what we start, on the last of our cores."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def _measure(work: Work, contender: Contender, directory: Path, seconds: float) -> float:
@@ -106,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         "--directory", default="/dev/shm", help="where the files go, best a tmpfs (default /dev/shm)"
     )
     parser.add_argument("--budget", type=int, default=3000, metavar="MB", help="most a measurement may store")
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results.json and RESULTS.md")
+    parser.add_argument("--save", type=Path, metavar="DIR", help="write results.json and RESULTS.md there")
     return parser
 
 

@@ -26,14 +26,23 @@ class Contender:
 
 def _start_ours(directory: Path) -> AbstractContextManager[Peer]:
     port = free_port()
-    argv = [_BIN / "dicom-server", "start", "--aet", AE_TITLE, "--port", str(port), "--data-dir", directory]
+    argv = [
+        str(_BIN / "dicom-server"),
+        "start",
+        "--aet",
+        AE_TITLE,
+        "--port",
+        str(port),
+        "--data-dir",
+        str(directory),
+    ]
     argv += ["--durability", "process"]
     return serving("dicom-server", argv, directory, port=port, ae_title=AE_TITLE)
 
 
 def _start_pynetdicom(directory: Path) -> AbstractContextManager[Peer]:
     port = free_port()
-    argv = [sys.executable, "-m", "benchmarks.pynetdicom_scp", str(port), directory]
+    argv = [sys.executable, "-m", "benchmarks.pynetdicom_scp", str(port), str(directory)]
     return serving("pynetdicom", argv, directory, port=port, ae_title=AE_TITLE)
 
 

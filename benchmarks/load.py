@@ -42,6 +42,12 @@ class Work:
     most: int = 1 << 30
 
     @property
+    def on_one_core(self) -> bool:
+        """Whether load and server share a core: small messages one at a time. On two cores each message would
+        wake an idle one, which takes longer than the message, or does not, as the scheduler places them."""
+        return self.associations == 1 and self.size < 1 << 16
+
+    @property
     def unit(self) -> str:
         """Of a result."""
         return "KiB" if self.kind == "memory" else "/s"

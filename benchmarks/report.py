@@ -15,6 +15,14 @@ _BUSY = 0.5
 """Load average above which something else was running, so that figures are polluted."""
 
 
+_EXPLANATION = """\
+Median of {rounds} rounds (lowest to highest), servers in turn within a round, {seconds:g} s each. NNx: how many times
+better {first} is. The sink answers without doing anything: it shows what the load generator itself can do. Everything
+on tmpfs, TCP_NODELAY everywhere; x1, x4, x8: associations at a time, each with one request outstanding. The images are
+a real CT header of 262 elements and pixels up to the size. Load and server share one core where messages are small and
+one at a time; elsewhere the scheduler places them."""
+
+
 class Results:
     """What was measured: by work and server, one figure a round, or why there is none."""
 
@@ -48,7 +56,9 @@ class Results:
         if median is None:
             return "failed" if (work.name, name) in self.failures else ""
         figures = self.figures[work.name, name]
-        text = f"{_short(median)} ({_short(min(figures))} to {_short(max(figures))})"
+        text = _short(median)
+        if len(figures) > 1:
+            text += f" ({_short(min(figures))} to {_short(max(figures))})"
         first = self.contenders[0].name
         ours = self.median(work, first)
         if name == first or not ours or not median:
@@ -72,7 +82,7 @@ class Results:
         """Machine, versions, how it was run."""
         return {
             "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            "machine": f"{os.cpu_count()} cores, {_processor()}, {_memory()} GiB, {platform.system()} {platform.release()}",
+            "machine": f"{os.cpu_count()} cores, {_processor()}, {_memory()} GiB, {platform.platform()}",
             "python": platform.python_version(),
             "load average before": round(self.load_before, 2),
             "rounds": self.rounds,
@@ -93,12 +103,7 @@ def table(results: Results) -> str:
         cells = [results.cell(work, name) for name in results.names]
         lines.append(f"| {work.name}, {work.unit} | " + " | ".join(cells) + " |")
     lines.append("")
-    lines.append(
-        f"Median of {results.rounds} rounds (lowest to highest), servers in turn within a round, {results.seconds:g} s "
-        f"each; NNx is how many times better {first} is. The sink answers without doing anything: it shows what "
-        "the load generator itself can do. Everything on tmpfs, TCP_NODELAY everywhere, one outstanding request an "
-        "association; x4 and x8 are associations at a time."
-    )
+    lines.append(_EXPLANATION.format(rounds=results.rounds, seconds=results.seconds, first=first))
     lines.append("")
     lines += [f"* {name}: {value}" for name, value in conditions.items() if name != "servers"]
     lines += [f"* {name} {value}" for name, value in conditions["servers"].items()]

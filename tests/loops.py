@@ -55,7 +55,7 @@ async def _supervise(coro: Coroutine[Any, Any, T], deadline: float) -> T:
 async def _tasks_left() -> set[asyncio.Task[Any]]:
     left: set[asyncio.Task[Any]] = set()
     for _ in range(_TURNS):
-        left = asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+        left = asyncio.all_tasks() - {asyncio.current_task()}
         if not left:
             break
         await asyncio.sleep(0.005)

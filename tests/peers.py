@@ -271,7 +271,7 @@ class PynetdicomSCP:
 def pynetdicom_scp(
     *handlers: tuple[Any, Callable[..., Any]],
     ae_title: str = "PYNETDICOM",
-    configure: Callable[[Any], None] = id,
+    configure: Callable[[Any], object] = id,
 ) -> Iterator[PynetdicomSCP]:
     """A pynetdicom SCP that accepts everything: verification, every storage class, every transfer syntax.
 
@@ -297,17 +297,14 @@ def pynetdicom_scp(
     ae = AE(ae_title)
     ae.maximum_associations = 100
     for context in AllStoragePresentationContexts:
-        ae.add_supported_context(context.abstract_syntax, ALL_TRANSFER_SYNTAXES)
+        ae.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
     ae.add_supported_context("1.2.840.10008.1.1", ALL_TRANSFER_SYNTAXES)
     configure(ae)
-    server = ae.start_server(
-        (HOST, peer.port), block=False, evt_handlers=list((ours | dict(handlers)).items())
-    )
+    ae.start_server((HOST, peer.port), block=False, evt_handlers=list((ours | dict(handlers)).items()))
     try:
         yield peer
     finally:
         ae.shutdown()
-        server.server_close()
 
 
 # -- clients and oracles

@@ -144,7 +144,8 @@ def messages_of(stream: bytes | bytearray) -> list[tuple[int, bytes, bytes]]:
     for pdv in [pdv for pdu in pdus_of(stream) if isinstance(pdu, PDataTF) for pdv in pdu.pdvs]:
         if pdv.is_command and not in_command:
             messages.append((pdv.presentation_context_id, [], []))
-        messages[-1][1 if pdv.is_command else 2].append(bytes(pdv.data))
+        _, command, data_set = messages[-1]
+        (command if pdv.is_command else data_set).append(bytes(pdv.data))
         in_command = pdv.is_command and not pdv.is_last
     return [(context_id, b"".join(command), b"".join(data)) for context_id, command, data in messages]
 

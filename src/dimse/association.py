@@ -1,9 +1,8 @@
 """One association as DIMSE sees it: the user of the Upper Layer service (PS3.7 7.5, PS3.8 7).
 
-It takes the indications, turns fragments into messages, and hands requests to the `Performer`, responses to
-the `Invoker`: two tables by Message ID, one for each direction, so that a C-CANCEL finds its operation and
-every response finds who waits for it. Data sets are never joined here: fragments go from the receive
-buffer into the sink that the service opened.
+It takes the indications; the `Receiver` turns fragments into messages and hands requests to the `Performer`, responses
+to the `Invoker`: two tables by Message ID, one for each direction, so that a C-CANCEL finds its operation and
+every response finds who waits for it.
 """
 
 import asyncio
@@ -12,16 +11,16 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import TypeAlias
 
 from dimse import status
-from dimse.assembler import Assembler, CommandReady, DataChunk
-from dimse.errors import DimseError, InvalidCommandSet
+from dimse.errors import DimseError
 from dimse.invocation import Invocation, Reply
 from dimse.invoker import Invoker, MakeRequest
 from dimse.listener import AssociationListener
-from dimse.messages import CCancelRQ, Message, Request, Response
-from dimse.operation import Operation, Skip
+from dimse.messages import Message
+from dimse.operation import Operation
 from dimse.outbox import HalfSent, Outbox
 from dimse.performer import UNLIMITED_WINDOW, Performer
-from dimse.service import Authorize, DataSetSink, ServiceRegistry
+from dimse.receiver import Receiver
+from dimse.service import Authorize, ServiceRegistry
 from dul.enums import Role, State
 from dul.errors import (
     AssociationAborted,
@@ -31,9 +30,10 @@ from dul.errors import (
     ConnectionLost,
     InvalidPDU,
     LocalProtocolError,
+    NetworkError,
 )
 from dul.negotiated import Negotiated, PresentationContext, as_acceptor, as_requestor
-from dul.pdus import PDV, AAssociateAC, AAssociateRJ, AAssociateRQ
+from dul.pdus import AAssociateAC, AAssociateRJ, AAssociateRQ
 from dul.primitives import (
     AbortIndication,
     AssociateConfirmation,
@@ -92,12 +92,10 @@ class Association:
         self._accept = accept
         self._request = request
         self._maximum_command_length = maximum_command_length
-        self._assembler = Assembler(())
         self._performer = Performer(self, services, authorize)
         self._invoker = Invoker(self)
+        self._receiver = Receiver(self, self._performer, self._invoker)
         self._outbox = Outbox(provider)
-        self._receiving: Operation | Invocation | None = None
-        self._sink: DataSetSink | None = None
         self._pausing: set[object] = set()
         self._release_deadline: asyncio.TimerHandle | None = None
         self._was_established = False
@@ -111,7 +109,12 @@ class Association:
     @property
     def busy(self) -> bool:
         """True while the peer waits for a response of ours (see `dul.provider.ServiceUser`)."""
-        return bool(self._performer.operations) and self._receiving is None
+        return bool(self._performer.operations) and not self._receiver.takes_data_set
+
+    @property
+    def can_send(self) -> bool:
+        """True where Table 9-10 lets a message be sent: in Sta6, and in Sta8 until the release is answered."""
+        return self.ended is None and self.provider.state in (State.Sta6, State.Sta8)
 
     @property
     def operations(self) -> Iterable[Operation]:
@@ -140,13 +143,13 @@ class Association:
             case PDataIndication(pdvs):
                 for pdv in pdvs:
                     if self.ended is None:
-                        self._receive(pdv)
+                        self._receiver.receive(pdv)
             case AssociateIndication(pdu):
                 self._answer(pdu)
             case AssociateConfirmation(pdu):
                 self._confirm(pdu)
-            case ReleaseIndication():
-                self._peer_releases()
+            case ReleaseIndication(collision):
+                self._peer_releases(collision)
             case ReleaseConfirmation():
                 self._confirm_release()
             case AbortIndication(reason):
@@ -199,7 +202,7 @@ class Association:
     def _establish(self, negotiated: Negotiated) -> None:
         self.negotiated = negotiated
         self._was_established = True
-        self._assembler = Assembler(negotiated.contexts, self._maximum_command_length)
+        self._receiver.establish(negotiated.contexts, self._maximum_command_length)
         self._outbox.maximum_length = negotiated.maximum_length
         self._performer.window = negotiated.performed or UNLIMITED_WINDOW
         self._invoker.set_window(negotiated.invoked)
@@ -222,75 +225,6 @@ class Association:
             raise
         if self.ended is not None:
             raise self.ended
-
-    # -- receiving
-
-    def _receive(self, pdv: PDV) -> None:
-        try:
-            part = self._assembler.feed(pdv)
-        except InvalidCommandSet as error:
-            self._receive_unreadable(pdv.presentation_context_id, error)
-            return
-        match part:
-            case DataChunk(data, is_last):
-                assert isinstance(data, memoryview), "what is received is a view into the receive buffer"
-                self._receive_data(data, is_last)
-            case CommandReady(context_id, message):
-                self._receive_command(self.negotiated.contexts[context_id], message)
-
-    def _receive_unreadable(self, context_id: int, error: InvalidCommandSet) -> None:
-        """Answer 0211H where a Message ID says to whom, abort where nothing does (PS3.7 Annex C)."""
-        refusal = error.refusal()
-        if refusal is None:
-            self.abort(f"the peer's command set cannot be read: {error}")
-            return
-        self._receiving, self._sink = None, Skip()
-        self._performer.refuse(self.negotiated.contexts[context_id], refusal)
-
-    def _receive_command(self, context: PresentationContext, message: Message) -> None:
-        match message:
-            case Request():
-                self._receive_request(context, message)
-            case Response():
-                self._receive_response(message)
-            case CCancelRQ():
-                self._performer.cancel(message.message_id_being_responded_to)
-
-    def _receive_request(self, context: PresentationContext, request: Request) -> None:
-        operation = Operation(self, context, request)
-        self._performer.admit(operation)
-        if request.has_data_set:
-            self._receiving, self._sink = operation, operation.sink
-
-    def _receive_response(self, response: Response) -> None:
-        message_id = response.message_id_being_responded_to
-        invocation = self._invoker.find(message_id)
-        if invocation is None:
-            self.abort(f"the peer answered Message ID {message_id}, which we did not use")
-        elif response.has_data_set:
-            self._receiving, self._sink = invocation, invocation.open_data_set(response)
-        else:
-            invocation.deliver(response, None)
-
-    def _receive_data(self, data: memoryview, is_last: bool) -> None:
-        assert self._sink is not None, "the assembler lets no data set through that no command announced"
-        try:
-            self._sink.write(data)
-            if is_last:
-                self._sink.end()
-        except DimseError as error:
-            self._sink.discard()
-            self._sink = Skip()
-            if self._receiving is not None:
-                self._receiving.failure = error
-        if not is_last:
-            return
-        receiving, self._receiving, self._sink = self._receiving, None, None
-        match receiving:
-            case Operation():
-                self._performer.received(receiving)
-            case Invocation():
-                receiving.complete()
 
     # -- operations we invoke
 
@@ -342,19 +276,30 @@ class Association:
 
         Raises:
             AssociationEnded: the association is over.
+            LocalProtocolError: it is being released, and nothing can be sent any more.
+            ValueError: the message cannot be encoded; nothing was sent.
         """
         if self.ended is not None:
             raise self.ended
         try:
             await self._outbox.send(context.id, message, data_set)
         except HalfSent as error:
-            self.abort(str(error))
-            cause = error.__cause__
-            raise cause if cause is not None else error from None
+            if self.ended is None or not isinstance(error.cause, NetworkError):
+                self.abort(f"a message was sent in part: {error.cause!r}")
+                raise error.cause from None
+            raise self.ended from None
+        except NetworkError:
+            if self.ended is not None:
+                raise self.ended from None
+            raise
 
     def forget(self, invocation: Invocation) -> None:
         """An invocation nobody waits for has had its final response."""
         self._invoker.forget(invocation)
+
+    def pass_over(self, operation: Operation) -> None:
+        """An operation the peer invoked has ended, perhaps before all of its data set had come."""
+        self._receiver.pass_over(operation)
 
     # -- flow control: several may ask for a pause, and reading goes on when the last no longer does
 
@@ -375,8 +320,9 @@ class Association:
     async def release(self) -> None:
         """Release the association in order (PS3.8 7.2); as its requestor only (PS3.7 A.5).
 
-        Waits at most `timers.release` seconds for the peer's answer and the end of the connection; does nothing
-        where the association is over already.
+        Waits at most `timers.release` seconds for the operations the peer invoked on us, which could not be answered
+        afterwards, for the peer's answer, and for the end of the connection; does nothing where the association is
+        over already.
 
         Raises:
             AssociationEnded: it was aborted or lost instead.
@@ -387,13 +333,15 @@ class Association:
             raise LocalProtocolError(
                 "only the requestor of an association may release it (PS3.7 A.5): abort it"
             )
-        self.provider.release_request()
         seconds = self.provider.timers.release
         try:
             async with asyncio.timeout(seconds):
+                await self._performer.wait()
+                if self.ended is None and self.provider.state is not State.Sta8:  # there the peer asked first
+                    self.provider.release_request()
                 await self.provider.wait_closed()
         except TimeoutError:
-            self.abort(f"the peer did not answer the release within {seconds:g} s")
+            self.abort(f"the association could not be released within {seconds:g} s")
         if self.ended is not None and not isinstance(self.ended, AssociationReleased):
             raise self.ended
 
@@ -413,13 +361,19 @@ class Association:
         if self._release_deadline is not None:
             self._agree_to_release()
 
-    def _peer_releases(self) -> None:
-        """Answer now, or when the operations in progress have had their responses (AR-7, AR-4)."""
+    def _peer_releases(self, collision: bool) -> None:
+        """Answer now, or when the operations in progress have had their responses (AR-7, AR-4).
+
+        The peer sends nothing more: what it has begun stays incomplete, what we asked stays unanswered.
+        """
+        self._receiver.break_off()
         self._performer.cancel_all()
+        self._invoker.end(AssociationReleased("the peer released the association before it responded"))
+        if collision or self._performer.is_idle:  # after a collision no response can be sent (Evt9)
+            self._agree_to_release()
+            return
         seconds = self.provider.timers.release
         self._release_deadline = asyncio.get_running_loop().call_later(seconds, self._agree_to_release)
-        if self._performer.is_idle:
-            self._agree_to_release()
 
     def _agree_to_release(self) -> None:
         if self._release_deadline is not None:
@@ -444,9 +398,7 @@ class Association:
         self.ended = cause
         if self._release_deadline is not None:
             self._release_deadline.cancel()
-        if self._sink is not None:
-            self._sink.discard()
-            self._receiving = self._sink = None
+        self._receiver.break_off()
         self._performer.end()
         self._invoker.end(cause)
         if not self._confirmed.done():

@@ -5,7 +5,6 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from dimse import status
-from dimse.errors import DimseError
 from dimse.messages import Response
 from dimse.operation import BoundedBuffer
 
@@ -23,7 +22,7 @@ class Invocation:
     def __init__(self, association: "Association", message_id: int) -> None:
         self.association = association
         self.message_id = message_id
-        self.failure: DimseError | None = None
+        self.failure: Exception | None = None
         self._response: Response | None = None
         self.is_final = False
         self.is_abandoned = False
@@ -54,14 +53,16 @@ class Invocation:
             if self.is_final:
                 self.association.forget(self)
             return
+        if self._error is not None:
+            return
         self._replies.append((response, data_set))
         self._arrived.set()
         if len(self._replies) >= _HIGH_WATER:
             self.association.pause_reading(self)
 
     def fail(self, error: Exception) -> None:
-        """No further response can come, or this one is unusable."""
-        self._error = error
+        """No further response can come, or the next one is unusable; those that came before still count."""
+        self._error = self._error or error
         self._arrived.set()
 
     def abandon(self) -> None:
@@ -80,7 +81,8 @@ class Invocation:
         if not self._replies:
             async with asyncio.timeout(timeout):
                 await self._arrived.wait()
-        if self._error is not None:
+        if not self._replies:
+            assert self._error is not None
             raise self._error
         reply = self._replies.popleft()
         if not self._replies and self._error is None:

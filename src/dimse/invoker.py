@@ -28,21 +28,24 @@ class Invoker:
         self._invoked: dict[int, Invocation] = {}
         self._message_ids = itertools.cycle(range(1, 65536))
         self._window = asyncio.Semaphore(1)
+        self._over: Exception | None = None
 
     def set_window(self, invoked: int) -> None:
         """The negotiated number of outstanding operations; 0: no limit of the peer's (PS3.7 D.3.3.3)."""
         self._window = asyncio.Semaphore(invoked or UNLIMITED_WINDOW)
 
     def find(self, message_id: int) -> Invocation | None:
-        """Who waits for responses to a Message ID."""
-        return self._invoked.get(message_id)
+        """Who waits for a response to a Message ID; None where nothing was asked, or all was answered."""
+        invocation = self._invoked.get(message_id)
+        return None if invocation is None or invocation.is_final else invocation
 
     def forget(self, invocation: Invocation) -> None:
         """It has had its final response, or never will."""
         self._invoked.pop(invocation.message_id, None)
 
     def end(self, cause: Exception) -> None:
-        """The association is over: every waiter learns why."""
+        """No response will come any more: every waiter learns why, and nothing more is invoked."""
+        self._over = cause
         for invocation in self._invoked.values():
             invocation.fail(cause)
         self._invoked.clear()
@@ -56,9 +59,8 @@ class Invoker:
     ) -> Reply:
         """See `Association.invoke`."""
         async with self._window:
-            invocation = self._begin()
+            invocation = await self._begin(request, context, data_set)
             try:
-                await self._association.send(context, request(invocation.message_id), data_set)
                 return await invocation.next(timeout)
             finally:
                 self._leave(invocation)
@@ -68,9 +70,8 @@ class Invoker:
     ) -> AsyncGenerator[Reply, None]:
         """See `Association.invoke_many`."""
         async with self._window:
-            invocation = self._begin()
+            invocation = await self._begin(request, context, data_set)
             try:
-                await self._association.send(context, request(invocation.message_id), data_set)
                 while True:
                     reply = await invocation.next(timeout)
                     yield reply
@@ -80,10 +81,19 @@ class Invoker:
                 if self._leave(invocation):
                     await self._cancel(context, invocation)
 
-    def _begin(self) -> Invocation:
+    async def _begin(
+        self, request: MakeRequest, context: PresentationContext, data_set: bytes | Iterable[bytes] | None
+    ) -> Invocation:
+        if self._over is not None:
+            raise self._over
         message_id = next(i for i in self._message_ids if i not in self._invoked)
         invocation = Invocation(self._association, message_id)
         self._invoked[message_id] = invocation
+        try:
+            await self._association.send(context, request(message_id), data_set)
+        except BaseException:
+            self.forget(invocation)  # nothing was sent, or the association is over
+            raise
         return invocation
 
     def _leave(self, invocation: Invocation) -> bool:

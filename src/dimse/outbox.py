@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dimse.command_set import encode_command_set
 from dimse.fragmenter import command_pdus, data_pdus
 from dimse.messages import Message
-from dul.errors import AssociationEnded
 from dul.provider import ServiceProvider
 
 
@@ -34,7 +33,8 @@ class Outbox:
         Raises:
             AssociationEnded: the transport closed under it.
             LocalProtocolError: nothing can be sent in this state of the association.
-            HalfSent: see above; its cause is what happened.
+            ValueError: the message cannot be encoded.
+            HalfSent: see above.
         """
         command = encode_command_set(message)
         if data_set is None and not self._one_at_a_time.locked() and not self._provider.writing_paused:
@@ -42,26 +42,32 @@ class Outbox:
                 self._provider.p_data(pdu)
             return
         async with self._one_at_a_time:
-            await self._provider.drain()
             await self._send_fragments(context_id, command, data_set)
 
     async def _send_fragments(
         self, context_id: int, command: bytes, data_set: bytes | Iterable[bytes] | None
     ) -> None:
+        """Wait before each PDU, not after: when the last one is out, nothing can go wrong with the message."""
         data = () if data_set is None else data_pdus(context_id, data_set, self.maximum_length)
         begun = False
         try:
             for pdu in itertools.chain(command_pdus(context_id, command, self.maximum_length), data):
+                await self._provider.drain()
                 self._provider.p_data(pdu)
                 begun = True
-                await self._provider.drain()
-        except AssociationEnded:
-            raise
         except BaseException as error:
             if begun:
-                raise HalfSent("half a message was sent") from error
+                raise HalfSent(error) from error
             raise
 
 
 class HalfSent(Exception):
-    """A message could not be sent to its end; the association is of no further use."""
+    """A message could not be sent to its end; the association is of no further use.
+
+    Args:
+        cause: what happened.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"a message was sent in part: {cause!r}")
+        self.cause = cause

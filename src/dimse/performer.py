@@ -2,15 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dimse import status
 from dimse.errors import DimseError
-from dimse.messages import Message, Response
+from dimse.messages import Message
 from dimse.operation import BoundedBuffer, Operation, Skip
 from dimse.service import Answer, Authorize, ServiceRegistry
-from dul.errors import AssociationEnded, LocalProtocolError
+from dul.errors import NetworkError
 from dul.negotiated import PresentationContext
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Performer:
 
     Attributes:
         window: how many are performed at once (PS3.7 D.3.3.3); further ones queue.
+        operations: those that have had no final response yet, the one being received included.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Performer:
         self._association = association
         self._services = services
         self._authorize = authorize
-        self._queue: deque[Operation] = deque()
+        self._queue: deque[tuple[Operation, int]] = deque()  # with the bytes that wait in memory
         self._queued_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -49,8 +51,8 @@ class Performer:
         """Find who performs the operation and where its data set goes; what refuses it becomes its failure."""
         try:
             self._admit(operation)
-        except DimseError as error:
-            operation.failure = error
+        except Exception as error:
+            operation.failure = self.status_of(operation, error)
             operation.sink = Skip()
         starts_now = operation.service is not None and operation.service.starts_with_command
         if not operation.request.has_data_set or (starts_now and operation.failure is None):
@@ -70,19 +72,13 @@ class Performer:
 
     def refuse(self, context: PresentationContext, response: Message) -> None:
         """Answer a request that is no operation we know."""
-        self._start(self._association.send(context, response))
+        self._start(self._send_refusal(context, response))
+        self._hold_back()
 
     def received(self, operation: Operation) -> None:
         """The data set of the operation is complete."""
         if not operation.started:
             self._enqueue(operation)
-
-    def _enqueue(self, operation: Operation) -> None:
-        """Queue behind the window; too long a queue stops reading from the peer."""
-        operation.started = True
-        self._queue.append(operation)
-        self._queued_bytes += _weight(operation)
-        self._perform_next()
 
     def cancel(self, message_id: int) -> None:
         """The peer's C-CANCEL-RQ; one for an unknown or finished operation means nothing (PS3.7 9.3.2.3)."""
@@ -95,32 +91,58 @@ class Performer:
         for operation in self.operations.values():
             operation.cancel()
 
+    def status_of(self, operation: Operation, error: Exception) -> DimseError:
+        """The status that ends an operation because of an error; what is no status is a defect of ours: 0110H."""
+        if isinstance(error, DimseError):
+            return error
+        if operation.failure is not None:  # the data set broke off under a service that was reading it
+            return operation.failure
+        self._association.listener.operation_failed(operation, error)
+        return DimseError(status.PROCESSING_FAILURE)
+
     def end(self) -> None:
         """The association is over: drop what waits and cancel what runs."""
-        for operation in self._queue:
+        for operation, _ in self._queue:
             if operation.sink is not None:
                 operation.sink.discard()
         self._queue.clear()
-        for task in self._tasks:
-            task.cancel()
+        self.operations.clear()
+        # One turn later: a task that has not begun still has to let its data set go, and a service that reads its
+        # data set learns that it broke off.
+        asyncio.get_running_loop().call_soon(self._cancel_tasks)
 
     async def wait(self) -> None:
         """Wait until every task has ended."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    # -- the queue and the tasks
+
+    def _enqueue(self, operation: Operation) -> None:
+        """Queue behind the window; too long a queue stops reading from the peer."""
+        operation.started = True
+        weight = len(operation.sink.data) if isinstance(operation.sink, BoundedBuffer) else 0
+        self._queue.append((operation, weight))
+        self._queued_bytes += weight
+        self._perform_next()
+
     def _perform_next(self) -> None:
         while self._queue and len(self._tasks) < self.window:
-            operation = self._queue.popleft()
-            self._queued_bytes -= _weight(operation)
+            operation, weight = self._queue.popleft()
+            self._queued_bytes -= weight
             self._start(self._perform(operation))
-        if len(self._queue) >= MAXIMUM_QUEUED_REQUESTS or self._queued_bytes >= MAXIMUM_QUEUED_BYTES:
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Read from the peer only while what waits is bounded; refusals that cannot be sent wait, too."""
+        waiting = len(self._queue) + max(0, len(self._tasks) - self.window)
+        if waiting >= MAXIMUM_QUEUED_REQUESTS or self._queued_bytes >= MAXIMUM_QUEUED_BYTES:
             self._association.pause_reading(self)
         else:
             self._association.resume_reading(self)
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Start the task of an operation; the reference is kept, and it ends with the association at the latest."""
+        """Start a task; the reference is kept, and it ends with the association at the latest."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
@@ -135,51 +157,68 @@ class Performer:
         if self.is_idle:
             self._association.operations_ended()
 
+    def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    # -- inside a task
+
+    async def _send_refusal(self, context: PresentationContext, response: Message) -> None:
+        with suppress(NetworkError):  # the association was over before
+            await self._association.send(context, response)
+
     async def _perform(self, operation: Operation) -> None:
         try:
-            final = await self._final_response(operation)
-        except DimseError as error:
-            final = error.response(operation.request)
-        except (AssociationEnded, LocalProtocolError):
-            return  # the association was over before the operation
+            if self._association.ended is not None:
+                return
+            answer = await self._final_answer(operation)
         except Exception as error:
-            final = self._failed(operation, error)
+            if not self._association.can_send:
+                return  # the association was over before the operation
+            answer = self.status_of(operation, error).response(operation.request), None
         finally:
-            if self.operations.get(operation.message_id) is operation:
-                del self.operations[operation.message_id]
-            operation.resume()
-            if operation.sink is not None:
-                operation.sink.discard()
-        await self._association.send(operation.context, final)
-        self._association.listener.operation_ended(operation, final.status)
+            self._let_go(operation)
+        await self._respond(operation, answer)
 
-    def _failed(self, operation: Operation, error: Exception) -> Response:
-        if operation.failure is not None:  # the data set broke off under a service that was reading it
-            return operation.failure.response(operation.request)
-        self._association.listener.operation_failed(operation, error)
-        return operation.response(status.PROCESSING_FAILURE)
+    def _let_go(self, operation: Operation) -> None:
+        """Before the final response is sent: after it, the peer may use the Message ID again."""
+        if self.operations.get(operation.message_id) is operation:
+            del self.operations[operation.message_id]
+        operation.resume()
+        self._association.pass_over(operation)
+        if operation.sink is not None:
+            operation.sink.discard()
 
-    async def _final_response(self, operation: Operation) -> Response:
+    async def _final_answer(self, operation: Operation) -> Answer:
         if operation.failure is not None:
             raise operation.failure
         assert operation.service is not None
         performing = operation.service.perform(operation)
         if isinstance(performing, AsyncIterator):
-            return await self._send_answers(operation, performing)
-        return await performing
+            return await self._send_pending(operation, performing)
+        return await performing, None
 
-    async def _send_answers(self, operation: Operation, answers: AsyncIterator[Answer]) -> Response:
-        """Send each answer but the last, which is the final response and has no data set (PS3.7 9.1.2)."""
-        last: Answer | None = None
-        async for answer in answers:
-            if last is not None:
-                await self._association.send(operation.context, *last)
-            last = answer
-        if last is None:
-            raise DimseError(status.PROCESSING_FAILURE, "the operation gave no response")
-        return last[0]
+    async def _send_pending(self, operation: Operation, answers: AsyncIterator[Answer]) -> Answer:
+        """Send the pending responses as they come; the first other one is final (PS3.7 9.1.2 to 9.1.4)."""
+        try:
+            async for response, data_set in answers:
+                if not status.is_pending(response.status):
+                    return response, data_set
+                await self._association.send(operation.context, response, data_set)
+        finally:
+            if isinstance(answers, AsyncGenerator):
+                await answers.aclose()
+        raise RuntimeError("the service ended without a final response")
 
-
-def _weight(operation: Operation) -> int:
-    """Bytes that wait in memory with a queued operation."""
-    return len(operation.sink.data) if isinstance(operation.sink, BoundedBuffer) else 0
+    async def _respond(self, operation: Operation, answer: Answer) -> None:
+        response, data_set = answer
+        try:
+            await self._association.send(operation.context, response, data_set)
+        except NetworkError:
+            return  # the association was over before the operation
+        except Exception as error:
+            response = self.status_of(operation, error).response(operation.request)
+            if not self._association.can_send:
+                return  # the failure was in the middle of the response
+            await self._association.send(operation.context, response)
+        self._association.listener.operation_ended(operation, response.status)

@@ -24,14 +24,18 @@ class DataSetSink(Protocol):
     def write(self, chunk: memoryview) -> None:
         """Take a fragment. It lives only until this returns: copy what is kept.
 
-        A `DimseError` raised here becomes the response, once the rest of the data set has passed by.
+        A `DimseError` raised here, or by `end`, becomes the response, once the rest of the data set has passed by; any
+        other exception becomes 0110H.
         """
 
     def end(self) -> None:
         """The last fragment has been written."""
 
     def discard(self) -> None:
-        """The rest will never come, or is not wanted: undo. May be called after the end; never raises."""
+        """The rest will never come, or is not wanted: undo. Nothing is written after it.
+
+        Called at the latest when the operation has ended, well or not, and perhaps more than once; never raises.
+        """
 
 
 class Service(Protocol):
@@ -54,7 +58,10 @@ class Service(Protocol):
         """Say where the data set goes; may refuse the operation with a `DimseError`."""
 
     def perform(self, operation: "Operation") -> Coroutine[Any, Any, Response] | AsyncIterator[Answer]:
-        """Perform it: return the response, or yield responses of which the last is final."""
+        """Perform it: return the response, or yield responses, each with its data set.
+
+        Pending responses are sent as they come; the first other one is final, and the generator is closed.
+        """
 
 
 Authorize: TypeAlias = Callable[["Operation"], None]

@@ -137,7 +137,7 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
         """See to it that the pending PDU fits behind its first byte, moving or replacing the buffer."""
         pending = self._end - self._start
         wanted = self._wanted(buffer)
-        if len(buffer) - self._start > max(wanted, pending):
+        if len(buffer) - self._start >= max(wanted, pending + 1):
             return
         target = buffer
         if wanted > len(buffer):

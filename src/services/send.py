@@ -1,41 +1,74 @@
-"""Sending Part 10 files: what they are, which contexts they need, and how each goes out (PS3.4 B.3).
+"""Sending one Part 10 file: what it is, which contexts it needs, and how it goes out (PS3.4 B.3).
 
 A file goes out as it is where the peer accepted its transfer syntax. Where it did not, and the file is not
-compressed, its data set is encoded anew in an uncompressed syntax that the peer did accept.
+compressed, its data set is encoded anew in an uncompressed syntax that the peer did accept. Many files on
+many associations are the business of `services.sending`.
 """
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+import asyncio
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import UID
 
 from dimse import status
 from dimse.association import Association
+from dimse.enums import Priority
 from dimse.errors import DimseError
 from dimse.messages import Response
 from dul.negotiated import PresentationContext
-from dul.negotiation import ProposedContext
-from services.sop_classes import UNCOMPRESSED
+from dul.negotiation import MAXIMUM_CONTEXTS, ProposedContext
+from services.part10 import FileMeta, InvalidFileMeta, NotDicom, read_file_meta
+from services.printable import printable, shorten
+from services.sop_classes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    UNCOMPRESSED,
+    name_of,
+)
 from services.storage import encode_dataset, store
 
-MAXIMUM_CONTEXTS = 128
-"""Presentation contexts of one association: the odd ids from 1 to 255 (PS3.8 9.3.2.2)."""
+__all__ = [
+    "InstanceFile",
+    "InvalidFileMeta",
+    "Need",
+    "NotDicom",
+    "Ready",
+    "contexts_for",
+    "contexts_of",
+    "plan",
+    "prepare",
+    "read_instance",
+    "send_file",
+]
 
 CHUNK = 1 << 20
+"""Bytes read at a time. A data set up to this long is read before its C-STORE begins, so that a file that cannot
+be read costs no association."""
+
+CONVERTIBLE = frozenset((*UNCOMPRESSED, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN))
+"""Transfer syntaxes whose pixel data is not compressed, so that the data set can be encoded in another of them."""
+
+_UID = re.compile(r"[0-9.]{1,64}").fullmatch
+_FALLBACKS = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+
+Need = tuple[str, str]
+"""SOP class and transfer syntax: what a presentation context must be about."""
 
 
-class NotDicom(ValueError):
-    """A file that is not in the DICOM file format (PS3.10 7)."""
+class InstanceFile(Struct, frozen=True, gc=False):
+    """A Part 10 file, described by its File Meta Information.
 
+    Attributes:
+        path: of the file.
+        sop_class_uid, sop_instance_uid, transfer_syntax_uid: of its data set.
+        data_set_offset: where the data set begins, in bytes.
+        size: of the whole file, in bytes.
+    """
 
-class InstanceFile(Struct, frozen=True):
-    """A Part 10 file, described by its File Meta Information."""
-
-    path: Path
+    path: str
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
@@ -43,75 +76,128 @@ class InstanceFile(Struct, frozen=True):
     size: int
 
     @property
-    def needs(self) -> tuple[str, str]:
-        """SOP class and transfer syntax: what a presentation context must be about."""
+    def needs(self) -> Need:
+        """What a presentation context must be about to send it as it is."""
         return self.sop_class_uid, self.transfer_syntax_uid
 
+    @property
+    def data_set_length(self) -> int:
+        """Bytes of its data set."""
+        return self.size - self.data_set_offset
 
-def read_instance(path: Path | str) -> InstanceFile:
+
+class Ready(Struct, frozen=True):
+    """A data set ready to be sent, and the context it goes out on."""
+
+    context: PresentationContext
+    data_set: bytes | Iterable[bytes]
+
+
+def read_instance(path: str | os.PathLike[str]) -> InstanceFile:
     """Read the File Meta Information of a file, and nothing else.
 
     Raises:
-        NotDicom: it has none, or the transfer syntax or the UIDs are missing from it.
+        NotDicom: it is no DICOM file.
+        InvalidFileMeta: the transfer syntax or a UID is missing from it, or is no UID.
         OSError: it cannot be read.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            file.seek(128)
-            if file.read(4) != b"DICM":
-                raise NotDicom(f"{path}: no DICM at byte 128")
-            meta = read_file_meta_info(path)
-            group_length = int(meta.FileMetaInformationGroupLength)
-            return InstanceFile(
-                path=path,
-                sop_class_uid=str(meta.MediaStorageSOPClassUID),
-                sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
-                transfer_syntax_uid=str(meta.TransferSyntaxUID),
-                data_set_offset=132 + 12 + group_length,
-                size=path.stat().st_size,
-            )
-    except (InvalidDicomError, AttributeError, ValueError, TypeError) as error:
-        raise error if isinstance(error, NotDicom) else NotDicom(f"{path}: {error}") from error
+    name = os.fspath(path)
+    with open(name, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            meta = read_file_meta(file)
+            _check(meta)
+        except NotDicom as error:
+            raise type(error)(f"{name}: {error}") from None
+    return InstanceFile(
+        path=name,
+        sop_class_uid=meta.sop_class_uid,
+        sop_instance_uid=meta.sop_instance_uid,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        data_set_offset=meta.data_set_offset,
+        size=size,
+    )
+
+
+def _check(meta: FileMeta) -> None:
+    for what, uid in (
+        ("Media Storage SOP Class UID (0002,0002)", meta.sop_class_uid),
+        ("Media Storage SOP Instance UID (0002,0003)", meta.sop_instance_uid),
+        ("Transfer Syntax UID (0002,0010)", meta.transfer_syntax_uid),
+    ):
+        if not uid:
+            raise InvalidFileMeta(f"the File Meta Information has no {what}")
+        if not _UID(uid):
+            raise InvalidFileMeta(f"the {what} is no UID: '{shorten(printable(uid))}' (PS3.5 9.1)")
+
+
+# -- contexts
 
 
 def contexts_for(files: Iterable[InstanceFile]) -> list[ProposedContext]:
-    """The presentation contexts that files need: one for each pair of SOP class and transfer syntax.
+    """The presentation contexts that files need; over 128 of them, see `plan`."""
+    return contexts_of(dict.fromkeys(file.needs for file in files))
 
-    For uncompressed files a context with the other uncompressed syntaxes is added, where there is room, so that a
-    peer that takes only Implicit VR Little Endian can be served.
+
+def contexts_of(needs: Collection[Need]) -> list[ProposedContext]:
+    """One context for each need, so that the peer cannot choose among syntaxes that are all wanted.
+
+    A SOP class with uncompressed files gets one more with the little endian syntaxes not needed anyway: for a
+    peer that takes no other, and because the default transfer syntax has to be offered (PS3.5 10.1).
     """
-    needed = dict.fromkeys(file.needs for file in files)
-    contexts = [ProposedContext(sop_class, (syntax,)) for sop_class, syntax in needed]
-    for sop_class, syntax in needed:
-        others = tuple(s for s in reversed(UNCOMPRESSED[:2]) if (sop_class, s) not in needed)
-        if syntax in UNCOMPRESSED and others and len(contexts) < MAXIMUM_CONTEXTS:
+    contexts = [ProposedContext(sop_class, (syntax,)) for sop_class, syntax in needs]
+    for sop_class in dict.fromkeys(sop_class for sop_class, syntax in needs if syntax in CONVERTIBLE):
+        others = tuple(syntax for syntax in _FALLBACKS if (sop_class, syntax) not in needs)
+        if others:
             contexts.append(ProposedContext(sop_class, others))
     return contexts
 
 
-def split_for_associations(files: Iterable[InstanceFile]) -> Iterator[list[InstanceFile]]:
-    """Split files so that each part needs at most 128 presentation contexts."""
-    part: list[InstanceFile] = []
-    needed: set[tuple[str, str]] = set()
-    for file in files:
-        if file.needs not in needed and len(needed) == MAXIMUM_CONTEXTS:
-            yield part
-            part, needed = [], set()
-        needed.add(file.needs)
-        part.append(file)
-    if part:
-        yield part
+def plan(needs: Iterable[Need]) -> list[list[Need]]:
+    """Divide needs among associations, of which each proposes at most 128 contexts (PS3.8 9.3.2.2)."""
+    associations: list[dict[Need, None]] = []
+    for need in dict.fromkeys(needs):
+        if associations:
+            widened = associations[-1] | {need: None}
+            if len(contexts_of(widened)) <= MAXIMUM_CONTEXTS:
+                associations[-1] = widened
+                continue
+        associations.append({need: None})
+    return [list(association) for association in associations]
+
+
+def _context(association: Association, instance: InstanceFile) -> PresentationContext:
+    """The file's own transfer syntax, or for an uncompressed file any other that is none either."""
+    syntaxes = [instance.transfer_syntax_uid]
+    if instance.transfer_syntax_uid in CONVERTIBLE:
+        syntaxes += UNCOMPRESSED
+    for syntax in syntaxes:
+        try:
+            return association.context_for(instance.sop_class_uid, syntax)
+        except DimseError:
+            continue
+    name, syntax = name_of(instance.sop_class_uid), name_of(instance.transfer_syntax_uid)
+    raise DimseError(
+        status.SOP_CLASS_NOT_SUPPORTED, f"the peer accepted no presentation context for {name} in {syntax}"
+    )
+
+
+# -- sending
 
 
 async def send_file(
-    association: Association, file: InstanceFile | Path | str, *, timeout: float = 120.0
+    association: Association,
+    file: InstanceFile | str | os.PathLike[str],
+    *,
+    priority: Priority = Priority.MEDIUM,
+    timeout: float = 120.0,
 ) -> Response:
     """Send one file on an association.
 
     Args:
         association: with the contexts of `contexts_for`.
         file: what to send.
+        priority: a wish, which most peers pass over.
         timeout: seconds to wait for the response once all is sent.
 
     Returns:
@@ -120,41 +206,62 @@ async def send_file(
     Raises:
         NotDicom: not a Part 10 file.
         DimseError: 0122H, the peer accepted no context it could go out on.
+        ValueError: it would have to be converted, and cannot be.
+        OSError: it cannot be read; where that shows in the middle of a long data set, the association is aborted.
         TimeoutError, AssociationEnded: see `Association.invoke`.
     """
-    instance = file if isinstance(file, InstanceFile) else read_instance(Path(file))
+    instance = file if isinstance(file, InstanceFile) else read_instance(file)
+    ready = await prepare(association, instance)
+    return await send_ready(association, instance, ready, priority=priority, timeout=timeout)
+
+
+async def prepare(association: Association, instance: InstanceFile) -> Ready:
+    """Choose the context for a file and get its data set ready; nothing is sent yet.
+
+    Raises:
+        DimseError, ValueError, OSError: see `send_file`.
+    """
     context = _context(association, instance)
-    as_it_is = context.transfer_syntax == instance.transfer_syntax_uid
+    if context.transfer_syntax != instance.transfer_syntax_uid:
+        # Seconds of pydicom for a large one, which other associations need not wait for.
+        return Ready(context, await asyncio.to_thread(_converted, instance, context.transfer_syntax))
+    if instance.data_set_length > CHUNK:
+        return Ready(context, _chunks(instance))
+    with open(instance.path, "rb", buffering=0) as file:
+        file.seek(instance.data_set_offset)
+        return Ready(context, file.readall())
+
+
+async def send_ready(
+    association: Association, instance: InstanceFile, ready: Ready, *, priority: Priority, timeout: float
+) -> Response:
+    """Send what `prepare` made ready; arguments and errors as of `send_file`."""
     return await store(
         association,
         sop_class_uid=instance.sop_class_uid,
         sop_instance_uid=instance.sop_instance_uid,
-        transfer_syntax_uid=context.transfer_syntax,
-        data_set=_stored_bytes(instance) if as_it_is else _converted(instance, context.transfer_syntax),
-        context=context,
+        transfer_syntax_uid=ready.context.transfer_syntax,
+        data_set=ready.data_set,
+        context=ready.context,
+        priority=priority,
         timeout=timeout,
     )
 
 
-def _context(association: Association, instance: InstanceFile) -> PresentationContext:
-    try:
-        return association.context_for(instance.sop_class_uid, instance.transfer_syntax_uid)
-    except DimseError:
-        if instance.transfer_syntax_uid not in UNCOMPRESSED:
-            raise
-    context = association.context_for(instance.sop_class_uid)
-    if context.transfer_syntax not in UNCOMPRESSED:
-        name = UID(instance.transfer_syntax_uid).name
-        raise DimseError(status.SOP_CLASS_NOT_SUPPORTED, f"the peer accepted no context for {name}")
-    return context
-
-
-def _stored_bytes(instance: InstanceFile) -> Iterator[bytes]:
-    with instance.path.open("rb") as file:
+def _chunks(instance: InstanceFile) -> Iterator[bytes]:
+    with open(instance.path, "rb", buffering=0) as file:
         file.seek(instance.data_set_offset)
         while chunk := file.read(CHUNK):
             yield chunk
 
 
 def _converted(instance: InstanceFile, transfer_syntax_uid: str) -> bytes:
-    return encode_dataset(dcmread(instance.path), transfer_syntax_uid)
+    from pydicom import dcmread
+
+    try:
+        return encode_dataset(dcmread(instance.path), transfer_syntax_uid)
+    except OSError:
+        raise
+    except Exception as error:  # pydicom raises whatever the bytes provoke
+        name = name_of(transfer_syntax_uid)
+        raise ValueError(f"{instance.path}: cannot be converted to {name}: {error}") from error

@@ -1,12 +1,11 @@
 """Which SOP classes and transfer syntaxes storage knows, by rule from pydicom's UID dictionary (PS3.6 Annex A).
 
-No typed list: what a new edition of the standard adds comes with the next pydicom.
+No typed list: what a new edition of the standard adds comes with the next pydicom. pydicom is imported when the
+first of them is asked for: an SCU that only echoes does not wait for it.
 """
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-
-from pydicom._uid_dict import UID_dictionary
 
 from dul.negotiation import SupportedContext
 
@@ -32,6 +31,8 @@ _NOT_STORABLE = ("Referenced",)
 @cache
 def storage_sop_classes() -> tuple[str, ...]:
     """Every SOP class of a patient's composite instances, retired ones included (PS3.4 B.5)."""
+    from pydicom._uid_dict import UID_dictionary
+
     return tuple(
         uid
         for uid, (name, kind, *_) in UID_dictionary.items()
@@ -47,6 +48,8 @@ def storage_transfer_syntaxes(*, deflated: bool = False) -> tuple[str, ...]:
     Args:
         deflated: with Deflated Explicit VR Little Endian, whose data has to be inflated to be checked.
     """
+    from pydicom._uid_dict import UID_dictionary
+
     encapsulated = tuple(
         uid
         for uid, (name, kind, *_) in UID_dictionary.items()
@@ -55,6 +58,13 @@ def storage_transfer_syntaxes(*, deflated: bool = False) -> tuple[str, ...]:
     )
     extra = (DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,) if deflated else ()
     return (*UNCOMPRESSED, *encapsulated, RLE_LOSSLESS, *extra)
+
+
+def name_of(uid: str) -> str:
+    """The standard's name for a UID; one that is not the standard's, as it is."""
+    from pydicom.uid import UID
+
+    return UID(uid).name
 
 
 def is_private(sop_class_uid: str) -> bool:

@@ -4,14 +4,10 @@ Two SCPs share the rules of negotiation. `Storage` gives each instance to a hand
 those who embed or teach. `ArchiveStorage` gives the fragments straight to an archive: what the server runs on.
 """
 
+import copy
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from io import BytesIO
-from typing import Protocol
-
-from pydicom import Dataset, dcmread
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
-from pydicom.uid import UID
+from typing import TYPE_CHECKING, Protocol
 
 from dimse import status
 from dimse.association import Association
@@ -23,9 +19,14 @@ from dimse.service import DataSetSink
 from dul.negotiated import PresentationContext
 from dul.negotiation import SupportedContext
 from services.data_stream import DataStream
-from services.sop_classes import StorageContexts
+from services.sop_classes import StorageContexts, name_of
+
+if TYPE_CHECKING:
+    from pydicom import DataElement, Dataset
 
 MAXIMUM_DECODED = 1 << 30
+
+_WORD_WIDTHS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
 class ReceivedInstance:
@@ -69,7 +70,7 @@ class ReceivedInstance:
             whole += chunk
         return bytes(whole)
 
-    async def dataset(self, maximum: int = MAXIMUM_DECODED) -> Dataset:
+    async def dataset(self, maximum: int = MAXIMUM_DECODED) -> "Dataset":
         """The whole data set, decoded by pydicom, with file meta information so that `save_as` makes a file.
 
         Raises:
@@ -79,23 +80,26 @@ class ReceivedInstance:
         return decode_dataset(await self.read(maximum), self)
 
 
-def decode_dataset(data: bytes, instance: ReceivedInstance) -> Dataset:
+def decode_dataset(data: bytes, instance: ReceivedInstance) -> "Dataset":
     """Decode the data set of an instance.
 
     Raises:
         DimseError: C000H, pydicom cannot.
     """
-    syntax = UID(instance.transfer_syntax_uid)
+    from pydicom import dcmread
+
     try:
-        dataset = dcmread(_with_meta(data, instance), force=True)
+        return dcmread(_with_meta(data, instance), force=True)
     except Exception as error:  # pydicom raises whatever the bytes provoke
-        raise DimseError(status.CANNOT_UNDERSTAND, f"not a data set in {syntax.name}") from error
-    return dataset
+        syntax = name_of(instance.transfer_syntax_uid)
+        raise DimseError(status.CANNOT_UNDERSTAND, f"not a data set in {syntax}") from error
 
 
 def _with_meta(data: bytes, instance: ReceivedInstance) -> BytesIO:
     from pydicom.dataset import FileMetaDataset
+    from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import UID
 
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(instance.sop_class_uid)
@@ -220,15 +224,35 @@ async def store(
     return response
 
 
-def encode_dataset(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
+def encode_dataset(dataset: "Dataset", transfer_syntax_uid: str) -> bytes:
     """Encode a data set without file meta information, in an uncompressed transfer syntax.
 
     Raises:
         ValueError: pydicom cannot encode it.
     """
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import correct_ambiguous_vr, write_dataset
+    from pydicom.uid import UID
+
     syntax = UID(transfer_syntax_uid)
+    was_little_endian = dataset.original_encoding[1]
+    if was_little_endian is not None and was_little_endian != syntax.is_little_endian:
+        dataset = correct_ambiguous_vr(copy.deepcopy(dataset), was_little_endian)
+        dataset.walk(_swap_bytes)
     buffer = DicomBytesIO()
     buffer.is_little_endian = syntax.is_little_endian
     buffer.is_implicit_VR = syntax.is_implicit_VR
     write_dataset(buffer, dataset)
     return buffer.getvalue()
+
+
+def _swap_bytes(dataset: "Dataset", element: "DataElement") -> None:
+    """Turn around the words of a value that pydicom keeps as the bytes of the file (PS3.5 7.3)."""
+    width = _WORD_WIDTHS.get(element.VR)
+    value = element.value
+    if width is None or not isinstance(value, bytes):
+        return
+    swapped = bytearray(value)
+    for offset in range(width):
+        swapped[offset::width] = value[width - 1 - offset :: width]
+    element.value = bytes(swapped)

@@ -63,6 +63,7 @@ class DicomServer(SCP):
         self.config = config
         self.statistics = statistics
         self.admission = Admission(config)
+        self._is_verbose = config.log_level == "debug"
         storage = StorageContexts(
             deflated=config.storage.accept_deflated,
             private=config.storage.private_sop_classes,
@@ -140,7 +141,8 @@ class DicomServer(SCP):
         if name is not None:
             counter = f"{name}_{'success' if good else 'failure'}"
             setattr(self.statistics, counter, getattr(self.statistics, counter) + 1)
-        _log(operation.association).debug("operation ended", operation=name, status=f"{code:04X}H")
+        if self._is_verbose:
+            _log(operation.association).debug("operation ended", operation=name, status=f"{code:04X}H")
 
     def operation_failed(self, operation: Operation, error: Exception) -> None:
         _log(operation.association).error("operation failed: a defect of this server", exc_info=error)
