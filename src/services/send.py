@@ -227,9 +227,7 @@ async def prepare(association: Association, instance: InstanceFile) -> Ready:
         return Ready(context, await asyncio.to_thread(_converted, instance, context.transfer_syntax))
     if instance.data_set_length > CHUNK:
         return Ready(context, _chunks(instance))
-    with open(instance.path, "rb", buffering=0) as file:
-        file.seek(instance.data_set_offset)
-        return Ready(context, file.readall())
+    return Ready(context, b"".join(_chunks(instance)))
 
 
 async def send_ready(

@@ -108,7 +108,7 @@ class SendJob:
         parallel: associations at a time, at least 1.
         retry: further tries for what may pass: a lost association, a transient rejection, status A7xxH.
         on_outcome: told what became of each file, as soon as that is certain.
-        on_note: told, in a sentence, what happens beside that.
+        on_note: told, in a sentence, what happens beside that, and the error behind it, where there is one.
 
     Attributes:
         associations: how many were established.
@@ -122,7 +122,7 @@ class SendJob:
         parallel: int = 1,
         retry: int = 0,
         on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-        on_note: Callable[[str], None] = lambda note: None,
+        on_note: Callable[[str, Exception | None], None] = lambda note, error: None,
     ) -> None:
         self.destination = destination
         self.associations = 0
@@ -130,7 +130,7 @@ class SendJob:
         self._parallel = parallel
         self._retry = retry
         self._on_outcome = on_outcome
-        self.note = on_note
+        self._on_note = on_note
         self._responses = 0
         self._again: list[_Item] = []
 
@@ -160,7 +160,7 @@ class SendJob:
             await batch.send(self._parallel)
             if batch.queue:
                 assert batch.failure is not None, "only a failure leaves files behind"
-                self.note(f"{_files(len(batch.queue))} could not be sent: {batch.failure}")
+                self.note(f"{_files(len(batch.queue))} could not be sent: {batch.failure}", batch.failure)
                 left += [(item, batch.failure) for item in batch.queue]
         fruitful = self._responses > responses_before
         for item, failure in left:
@@ -177,6 +177,10 @@ class SendJob:
             self._conclude(item, None, str(failure), was_tried=False)
 
     # -- what a batch tells
+
+    def note(self, text: str, error: Exception | None = None) -> None:
+        """Something a person should know."""
+        self._on_note(text, error)
 
     def answered(self, item: _Item, response: Response, seconds: float) -> None:
         """The peer has answered a C-STORE."""
@@ -242,7 +246,7 @@ class _Batch:
             fruitless += 1
             if self.queue and (lane is None or fruitless == _MAXIMUM_FRUITLESS):
                 if self.job.associations:
-                    self.job.note(f"one association fewer: {self.failure}")
+                    self.job.note(f"one association fewer: {self.failure}", self.failure)
                 return
 
     async def _on_one_association(self) -> "_Lane | None":

@@ -63,7 +63,7 @@ async def echo(association: Association, *, timeout: float = 30.0) -> float:
     elapsed = time.perf_counter() - begin
     code = response.status
     if code != status.SUCCESS:
-        raise DimseError(code, f"C-ECHO answered {status.describe(code)}")
+        raise DimseError(code, response.error_comment or "the peer's answer to a C-ECHO")
     return elapsed
 
 

@@ -5,7 +5,7 @@ Nothing heavy is imported before it is needed, so that `--help` is quick.
 
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import ssl
 
 T = TypeVar("T")
+
+OutputFormat: TypeAlias = Literal["text", "json"]
 
 INTERRUPTED = 130
 """What the shell is told after Ctrl+C, as of every program that SIGINT ends."""

@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -181,10 +182,8 @@ async def _went_well(name: str, step: Callable[[], Awaitable[str]], timeout: flo
 
 async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
-    try:
+    with suppress(OSError):  # the peer was quicker
         await writer.wait_closed()
-    except OSError:
-        pass  # the peer was quicker
 
 
 def _say(step: str, text: str) -> None:

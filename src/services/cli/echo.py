@@ -64,9 +64,11 @@ def main(
         works = run(run_diagnosis(peer, aet, called_ae, tls, timeout))
         raise typer.Exit(ExitCode.SUCCESS if works else ExitCode.FAILURE)
     echoes = Echoes(peer, aet, called_ae, tls, timeout, verbose)
-    run(echoes.send(count, new_association))
-    echoes.report(count, stats)
-    raise typer.Exit(ExitCode.SUCCESS if len(echoes.round_trips) == count else ExitCode.FAILURE)
+    try:
+        run(echoes.send(count, new_association))
+    finally:
+        echoes.report(count, stats)
+    raise typer.Exit(ExitCode.FAILURE if echoes.failures else ExitCode.SUCCESS)
 
 
 class Echoes:
@@ -74,6 +76,7 @@ class Echoes:
 
     Attributes:
         round_trips: seconds of each that was answered.
+        failures: associations that did not go well from beginning to end.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Echoes:
         verbose: bool,
     ) -> None:
         self.round_trips: list[float] = []
+        self.failures = 0
         self._where = f"{called_ae} at {peer.host}:{peer.port}"
         self._peer = peer
         self._calling_ae = calling_ae
@@ -119,13 +123,10 @@ class Echoes:
                 timeout=self._timeout,
             ) as association:
                 for _ in range(count):
-                    try:
-                        self._answered(await echo(association, timeout=self._timeout))
-                    except DimseError as error:
-                        self._failed(error)
+                    self._answered(await echo(association, timeout=self._timeout))
         except TimeoutError:
             self._failed(f"no answer to the C-ECHO within {self._timeout:g} s")
-        except NetworkError as error:
+        except (NetworkError, DimseError) as error:
             self._failed(error)
 
     def _answered(self, seconds: float) -> None:
@@ -134,6 +135,7 @@ class Echoes:
             typer.echo(f"{self._where} answered C-ECHO {len(self.round_trips)} in {milliseconds(seconds)}")
 
     def _failed(self, error: Exception | str) -> None:
+        self.failures += 1
         typer.echo(f"error: {printable(f'{self._where}: {error}')}", err=True)
         if isinstance(error, Exception):
             from services.cli.hints import hint
