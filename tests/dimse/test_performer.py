@@ -36,6 +36,8 @@ from raw_bytes import (
     c_store_rq,
     command,
     message,
+    p_data,
+    pdv,
     us,
 )
 from services.verification import Verification
@@ -45,6 +47,11 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 def store(message_id: int, *fragments: bytes) -> bytes:
     return message(STORE, c_store_rq(message_id), *(fragments or (b"instance",)))
+
+
+def unfinished(message_id: int) -> bytes:
+    """A C-STORE whose data set does not end."""
+    return p_data(pdv(STORE, 3, c_store_rq(message_id)), pdv(STORE, 0, b"half"))
 
 
 def find(message_id: int, identifier: bytes = b"identifier") -> bytes:
@@ -129,16 +136,15 @@ def test_reading_pauses_at_sixteen_waiting_requests(run: Run) -> None:
 
 def test_reading_pauses_at_a_mebibyte_of_waiting_data(run: Run) -> None:
     async def scenario() -> None:
-        service = Find(matches=0)
-        async with accepting(service, Store()) as peer:
-            holder = Store()
-            holder.gate.clear()
-            peer.association._performer._services._services = (holder, service)  # type: ignore[assignment]
+        holder, service = Store(), Find(matches=0)
+        holder.gate.clear()
+        async with accepting(holder, service) as peer:
             await peer.send(store(1), *(find(n, bytes(100_000)) for n in range(2, 12)))
             assert peer.provider.is_reading
             await peer.send(find(12, bytes(100_000)), echo(13))
             assert not peer.provider.is_reading
             holder.gate.set()
+            await settle(100)
             assert await peer.answers() == [*((n, 0) for n in range(1, 13)), (13, 0x0211)]
             assert peer.provider.is_reading
 
@@ -252,8 +258,7 @@ def test_after_a_sink_failed_the_rest_passes_by_unseen(run: Run) -> None:
         service = Store()
         service.write_error, service.good_writes = DimseError(0xA700), 1
         async with accepting(service) as peer:
-            whole = store(1, b"a1", b"b2", b"c3", b"d4")
-            last = len(message(STORE, c_store_rq(1), b"d4")) - len(message(STORE, c_store_rq(1)))
+            whole, last = store(1, b"a1", b"b2", b"c3", b"d4"), len(p_data(pdv(STORE, 2, b"d4")))
             await peer.send(whole[:-last])
             (sink,) = service.sinks
             assert (sink.data, sink.writes, sink.discards) == (b"a1b2", 2, 1)
@@ -311,7 +316,7 @@ def test_every_sink_is_discarded_when_the_association_ends(run: Run, when: str, 
         async with accepting(service) as peer:
             sent = store(1)
             if when == "in the data set":
-                sent = store(1, b"half", b"rest")[: -len(b"rest")]
+                sent = unfinished(1)
             elif when == "queued":
                 sent = store(1) + store(2) + store(3)
             if when == "running":
@@ -537,7 +542,7 @@ def test_a_release_inside_a_data_set_gives_it_up(run: Run) -> None:
     async def scenario() -> None:
         service = Store()
         async with accepting(service) as peer:
-            await peer.send(store(1, b"half", b"rest")[:-12], RELEASE_RQ)
+            await peer.send(unfinished(1), RELEASE_RQ)
             assert [each.kind for each in await peer.pdus()] == [6]
             assert service.sinks[0].discards
             assert service.performed == []
