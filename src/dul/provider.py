@@ -47,6 +47,29 @@ class ServiceUser(Protocol):
         """The transport connection is gone. Always the last call, however the association ended."""
 
 
+class Transport(Protocol):
+    """What is needed of a transport connection; asyncio's transports have it."""
+
+    def write(self, data: bytes) -> None: ...
+    def can_write_eof(self) -> bool: ...
+    def write_eof(self) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def is_closing(self) -> bool: ...
+
+
+class Timer(Protocol):
+    """A call that is due later and can be taken back."""
+
+    def cancel(self) -> None: ...
+
+
+class Loop(Protocol):
+    """What is needed of an event loop."""
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer: ...
+
+
 class ProviderOptions(Struct, frozen=True, kw_only=True):
     """What every association of a listener or a requestor has in common.
 
@@ -70,11 +93,16 @@ UserFactory: TypeAlias = Callable[["ServiceProvider"], ServiceUser]
 class ServiceProvider(ABC):
     """One association as its user sees it: the service primitives, and flow control both ways.
 
+    An adapter sets `_loop` before anything else and `_transport` once there is one, reads PDUs and hands them to
+    `_receive`, and says when the connection opens and closes.
+
     Attributes:
         peer: the other side's address, as text.
         pdus_received, bytes_received, pdus_sent, bytes_sent: what went over the wire, PDU headers included.
         longest_received: of a P-DATA-TF, in bytes after its header.
     """
+
+    _loop: Loop
 
     def __init__(self, role: Role, make_user: UserFactory, options: ProviderOptions) -> None:
         self.machine = UpperLayer(role, observe=options.observe)
@@ -88,6 +116,9 @@ class ServiceProvider(ABC):
         self._forgive = options.forgive
         self._performing = False
         self._half_closed = False
+        self._transport: Transport | None = None
+        self._artim: Timer | None = None
+        self._flushing: Timer | None = None
         self.user = make_user(self)
 
     @property
@@ -158,26 +189,43 @@ class ServiceProvider(ABC):
     async def wait_closed(self) -> None:
         """Wait until the transport connection is closed."""
 
-    # -- what an adapter adds
+    # -- effects on the transport connection and the ARTIM timer
 
-    @abstractmethod
-    def _open_transport(self) -> None: ...
+    def _open_transport(self) -> None:
+        """AE-1. Whoever requests the association opens it: nothing can be done here before it has."""
 
-    @abstractmethod
-    def _write(self, data: bytes) -> None: ...
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._half_closed:
+            self._transport.write(data)
 
-    @abstractmethod
     def _half_close(self) -> None:
-        """Say that nothing more will be sent; where the transport cannot, flush and close."""
+        """Say that nothing more will be sent; TLS has no such thing: flush and close. The peer's close must be seen."""
+        self.resume_reading()
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
-    @abstractmethod
-    def _close_transport(self, *, now: bool = False) -> None: ...
+    def _close_transport(self, *, now: bool = False) -> None:
+        """Close it once what was sent has been taken, which has a deadline; `now`, without waiting for that."""
+        if self._transport is None:
+            return
+        if now:
+            self._transport.abort()
+            return
+        self._transport.close()
+        self._flushing = self._flushing or self._loop.call_later(self.timers.write, self._transport.abort)
 
-    @abstractmethod
-    def _start_artim(self, seconds: float) -> None: ...
+    def _start_artim(self, seconds: float) -> None:
+        self._stop_artim()
+        self._artim = self._loop.call_later(seconds, self._artim_expired)
 
-    @abstractmethod
-    def _stop_artim(self) -> None: ...
+    def _stop_artim(self) -> None:
+        if self._artim is not None:
+            self._artim.cancel()
+            self._artim = None
 
     # -- what an adapter calls
 
@@ -190,6 +238,8 @@ class ServiceProvider(ABC):
         self._perform()
 
     def _transport_closed(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
         self.machine.handle_transport_closed()
         self._perform()
 

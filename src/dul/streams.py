@@ -18,10 +18,9 @@ class StreamProvider(ServiceProvider):
     """One association over a StreamReader and a StreamWriter."""
 
     def __init__(self, role: Role, make_user: UserFactory, options: ProviderOptions) -> None:
+        self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         super().__init__(role, make_user, options)
-        self._loop = asyncio.get_running_loop()
         self._writer: asyncio.StreamWriter | None = None
-        self._artim: asyncio.TimerHandle | None = None
         self._may_read = asyncio.Event()
         self._may_read.set()
         self._closed = asyncio.Event()
@@ -30,6 +29,7 @@ class StreamProvider(ServiceProvider):
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve the association until its transport connection is closed."""
         self._writer = writer
+        self._transport = writer.transport
         self.peer = "{}:{}".format(*writer.get_extra_info("peername")[:2])
         self._connected()
         try:
@@ -98,38 +98,6 @@ class StreamProvider(ServiceProvider):
 
     async def wait_closed(self) -> None:
         await self._closed.wait()
-
-    def _open_transport(self) -> None:
-        pass  # `request_association` opens it; nothing can be done before it has
-
-    def _write(self, data: bytes) -> None:
-        if self._writer is not None and not self._half_closed:
-            self._writer.write(data)
-
-    def _half_close(self) -> None:
-        self.resume_reading()
-        if self._writer is None:
-            return
-        if self._writer.can_write_eof():
-            self._writer.write_eof()
-        else:
-            self._writer.close()
-
-    def _close_transport(self, *, now: bool = False) -> None:
-        if self._writer is None:
-            return
-        if now:
-            self._writer.transport.abort()
-        else:
-            self._writer.close()
-
-    def _start_artim(self, seconds: float) -> None:
-        self._stop_artim()
-        self._artim = self._loop.call_later(seconds, self._artim_expired)
-
-    def _stop_artim(self) -> None:
-        if self._artim is not None:
-            self._artim.cancel()
 
 
 async def listen(

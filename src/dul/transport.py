@@ -27,12 +27,11 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
     def __init__(
         self, role: Role, make_user: UserFactory, options: ProviderOptions, pool: BufferPool
     ) -> None:
+        self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         super().__init__(role, make_user, options)
-        self._loop = asyncio.get_running_loop()
         self._pool = pool
         self._transport: asyncio.Transport | None = None
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._artim: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         # The partial PDU: bytes start to end of a buffer we keep. None while nothing is pending.
         self._kept: Buffer | None = None
@@ -209,42 +208,6 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
 
     async def wait_closed(self) -> None:
         await asyncio.shield(self._closed)
-
-    # -- effects
-
-    def _open_transport(self) -> None:
-        pass  # `request_association` opens it; nothing can be done before it has
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._half_closed:
-            self._last_activity = self._loop.time()
-            self._transport.write(data)
-
-    def _half_close(self) -> None:
-        self.resume_reading()  # the peer's close must be seen
-        if self._transport is None or self._transport.is_closing():
-            return
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:
-            self._transport.close()
-
-    def _close_transport(self, *, now: bool = False) -> None:
-        if self._transport is None:
-            return
-        if now:
-            self._transport.abort()  # close() would first wait for a peer that no longer reads
-        else:
-            self._transport.close()
-
-    def _start_artim(self, seconds: float) -> None:
-        self._stop_artim()
-        self._artim = self._loop.call_later(seconds, self._artim_expired)
-
-    def _stop_artim(self) -> None:
-        if self._artim is not None:
-            self._artim.cancel()
-            self._artim = None
 
     # -- the application timers
 

@@ -43,8 +43,8 @@ class DataStream:
         self._changed.set()
 
     def discard(self) -> None:
-        """Nothing more comes; a reader that waits for more learns that the data set is incomplete."""
-        if not self._ended:
+        """Nothing more comes; a reader that is not through learns that the data set is incomplete."""
+        if not self._ended or self._chunks:
             self._broken = True
         self._chunks.clear()
         self._waiting_bytes = 0

@@ -261,5 +261,5 @@ def _converted(instance: InstanceFile, transfer_syntax_uid: str) -> bytes:
     except OSError:
         raise
     except Exception as error:  # pydicom raises whatever the bytes provoke
-        name = name_of(transfer_syntax_uid)
-        raise ValueError(f"{instance.path}: cannot be converted to {name}: {error}") from error
+        name, why = name_of(transfer_syntax_uid), str(error).partition("\n")[0]
+        raise ValueError(f"{instance.path}: cannot be converted to {name}: {why}") from error

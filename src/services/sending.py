@@ -26,7 +26,7 @@ from services.scu import associate
 from services.send import InstanceFile, Ready, contexts_of, plan, prepare, send_ready
 
 LONGEST_DELAY = 30.0
-"""Seconds between two rounds, at most; before the first retry it is one second."""
+"""Seconds between two rounds, at most."""
 
 _MAXIMUM_FRUITLESS = 3
 """Associations in a row that end without one response: nothing is to be expected of another."""
@@ -145,7 +145,7 @@ class SendJob:
         while pending:
             pending = await self._round(pending)
             if pending:
-                delay = min(2.0 ** max(0, max(item.tries for item in pending) - 1), LONGEST_DELAY)
+                delay = retry_delay(max(item.tries for item in pending))
                 self.note(f"{_files(len(pending))} to send again in {delay:g} s")
                 await asyncio.sleep(delay)
 
@@ -221,6 +221,7 @@ class _Batch:
     Attributes:
         queue: the files not tried yet.
         failure: why an association, the last that failed, did not come about or was of no use.
+        parallel: associations at a time.
     """
 
     def __init__(self, job: SendJob, contexts: list[ProposedContext], items: list[_Item]) -> None:
@@ -228,9 +229,11 @@ class _Batch:
         self.contexts = contexts
         self.queue = deque(items)
         self.failure: Exception | None = None
+        self.parallel = 1
 
     async def send(self, parallel: int) -> None:
         """Send the queue on up to `parallel` associations at a time."""
+        self.parallel = parallel
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(parallel, len(self.queue))):
                 workers.create_task(self._work())
@@ -276,7 +279,8 @@ class _Batch:
 
 
 class _Lane:
-    """One association at work. One file more than may be outstanding is kept ready to go out next.
+    """One association at work. Where there are many files, one more than may be outstanding is kept ready to go
+    out next; where there are few, the other associations have as much right to it.
 
     Attributes:
         answered: responses that came.
@@ -290,10 +294,11 @@ class _Lane:
         offered, granted = batch.job.destination.window, association.negotiated.invoked
         self._width = min(offered, granted or offered)
         self._outstanding = asyncio.Semaphore(self._width)
+        self._ahead = 1 if len(self._queue) > 2 * self._width * batch.parallel else 0
 
     async def send(self) -> None:
         async with asyncio.TaskGroup() as senders:
-            for _ in range(min(self._width + 1, len(self._queue))):
+            for _ in range(min(self._width + self._ahead, len(self._queue))):
                 senders.create_task(self._send_next())
 
     async def _send_next(self) -> None:
@@ -331,6 +336,11 @@ class _Lane:
         else:
             self.answered += 1
             self._job.answered(item, response, time.perf_counter() - begin)
+
+
+def retry_delay(tries: int) -> float:
+    """Seconds until what failed so many times is tried again: 1, 2, 4 and so on, up to `LONGEST_DELAY`."""
+    return min(2.0 ** max(0, min(tries, 10) - 1), LONGEST_DELAY)
 
 
 def may_pass(error: Exception) -> bool:

@@ -280,6 +280,24 @@ def test_a_peer_that_takes_nothing_is_cut_off(adapter: ModuleType, run: Run) -> 
     run(scenario())
 
 
+def test_a_peer_that_aborts_and_takes_nothing_is_cut_off(adapter: ModuleType, run: Run) -> None:
+    async def scenario() -> None:
+        timers = Timers(write=0.3)
+        async with accepting(adapter, timers=timers) as acceptor, raw_peer(acceptor.port) as peer:
+            await peer.associate()
+            user = await acceptor.user()
+            peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            transport = user.provider._transport  # type: ignore[attr-defined]
+            # Under the high-water mark, so that nobody waits for it to drain.
+            while transport.get_write_buffer_size() < 100_000:
+                user.provider.p_data(PDataTF((PDV(1, 2, bytes(100_000)),)))
+            peer.send(ABORT_BY_USER)
+            await user.until(lambda user: user.is_closed)
+            assert user.timeouts == []
+
+    run(scenario())
+
+
 def test_nothing_is_taken_while_reading_is_paused(adapter: ModuleType, run: Run) -> None:
     async def scenario() -> None:
         async with accepting(adapter) as acceptor, raw_peer(acceptor.port) as peer:

@@ -1,17 +1,19 @@
 """What a peer may send, right and wrong, and the strict answer to each: on the core, without sockets.
 
 Case numbers are those of the conformance cases that concern an acceptor: 1 to 37 transport and PDUs, 38 to 82
-negotiation, 83 to 97 P-DATA, 98 to 116 commands. The cases are data, in `bad_input` and `bad_input_messages`, with
-bytes laid out by hand. Each is played with its bytes arriving whole and one by one, and after each the next
-association must be served.
+negotiation, 83 to 97 P-DATA, 98 to 116 commands. The cases are data, in `bad_input`, `bad_input_negotiation` and
+`bad_input_messages`, with bytes laid out by hand. Each is played with its bytes arriving whole and one by one, and
+after each the next association must be served.
 """
 
 import asyncio
+import random
 
 import pytest
 
-from bad_input import NEGOTIATION, PDUS, Case, Stage
+from bad_input import ASSOCIATE, ECHO, FIND, PDUS, STORE, Case, Stage
 from bad_input_messages import ASSOCIATE_ASYNCHRONOUSLY, COMMANDS, P_DATA
+from bad_input_negotiation import NEGOTIATION
 from dimse.association import Association
 from dimse_services import Find, Store
 from dul.enums import Role, State
@@ -50,7 +52,8 @@ ELSEWHERE = {
     82: "nothing to prove: no policy demands a user identity",
 }
 """Cases that are not among the data, and where they are. The timers of 1 to 3, 18, 31 and 34 expire by hand here, and
-by the clock in tests/dul/test_transport.py; the broken connection of 27 meets real files in tests/faults."""
+by the clock in tests/dul/test_transport.py; the broken connection of 27 meets real files in
+tests/services/server/test_server.py."""
 
 DEPARTURES = {
     69: "no Implementation Class UID is accepted, where the strict answer is reject 1/1/1",
@@ -257,3 +260,59 @@ def test_case_97_very_many_fragments() -> None:
         await the_next_one_is_served(scp)
 
     run(scenario(), asyncio.new_event_loop)
+
+
+# -- whatever else may be sent
+
+CONVERSATION = [ASSOCIATE, ECHO, STORE, FIND, ECHO + STORE, RELEASE_RQ]
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_a_damaged_conversation_ends_well(seed: int) -> None:
+    """Bytes changed, lost, repeated or swapped: no exception, nothing sent in part, nothing left behind."""
+    run(damaged(random.Random(seed)), asyncio.new_event_loop)
+
+
+async def damaged(chance: random.Random) -> None:
+    find, store = Find(), Store()
+    scp = Judged(store, find, Config())
+    stage = Stage(scp.open(), store, find)
+    # Half of them leave the A-ASSOCIATE-RQ alone, so that there is an association to damage.
+    spared = len(ASSOCIATE) if chance.random() < 0.5 else 0
+    data = damage(b"".join(CONVERSATION), spared, chance)
+    while data:
+        size = chance.choice((1, 7, 50, 300, len(data)))
+        stage.provider.feed(data[:size])
+        data = data[size:]
+        if chance.random() < 0.5:
+            await settle(3)
+    await settle()
+    sent = [each.kind for each in stage.provider.take_sent()]
+    assert set(sent) <= {2, 3, 4, 6, 7}
+    assert not {3, 6, 7} & set(sent[:-1]), "something was sent after the last word"
+    await finish(stage)
+    assert all(sink.discards for sink in store.sinks)
+    assert not scp.associations
+    await the_next_one_is_served(scp)
+
+
+def damage(data: bytes, spared: int, chance: random.Random) -> bytes:
+    """One to four injuries behind the first `spared` bytes."""
+    hurt = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(spared, len(hurt))
+        length = chance.choice((1, 1, 2, 6, 40))
+        match chance.randrange(4):
+            case 0:
+                hurt[at] = chance.choice((0, 1, 2, 7, 0x7F, 0x80, 0xFF, chance.randrange(256)))
+            case 1:
+                del hurt[at : at + length]
+            case 2:
+                hurt[at:at] = hurt[at : at + length]
+            case 3:
+                other = chance.randrange(spared, len(hurt))
+                hurt[at : at + length], hurt[other : other + length] = (
+                    hurt[other : other + length],
+                    hurt[at : at + length],
+                )
+    return bytes(hurt)
