@@ -73,13 +73,15 @@ def acceptor_of(
     policy = AcceptorPolicy("SERVER", registry.supported, window=granted)
 
     def make_user(provider: ServiceProvider) -> Association:
-        return Association(
+        association = Association(
             provider,
             registry,
             accept=lambda rq, _: answer(rq, policy),
             authorize=authorize,
             listener=listener,
         )
+        association.tolerate_odd_fragments()  # the data sets of these tests are whatever reads well
+        return association
 
     return make_user
 
@@ -123,9 +125,13 @@ def requestor_of(
     request: AAssociateRQ, services: Sequence[Service] = (), listener: AssociationListener | None = None
 ) -> Callable[[ServiceProvider], Association]:
     """What makes the requesting side of an association."""
-    return lambda provider: Association(
-        provider, ServiceRegistry(services), request=request, listener=listener
-    )
+
+    def make_user(provider: ServiceProvider) -> Association:
+        association = Association(provider, ServiceRegistry(services), request=request, listener=listener)
+        association.tolerate_odd_fragments()
+        return association
+
+    return make_user
 
 
 def open_requestor(

@@ -88,7 +88,7 @@ P_DATA = [
     _served(86, "an empty last command fragment", p_data(pdv(1, 1, ECHO_COMMAND), pdv(1, 3, b""))),
     _served(86, "an empty last data fragment", message(3, c_store_rq(8), b"data", b""), answers=(STORED,)),
     _served(86, "an empty data set", message(3, c_store_rq(8), b""), answers=(STORED,)),
-    _served(87, "odd fragments: accepted", message(3, c_store_rq(8), b"odd", b"length."), answers=(STORED,)),
+    _aborted(87, "odd fragments", message(3, c_store_rq(8), b"odd", b"length."), "2/6"),
     _served(88, "bits 2 to 7 of the control header", p_data(pdv(1, 0xFF, ECHO_COMMAND))),
     _aborted(89, "PDV of 0 bytes", p_data(pdv(1, 3, b"", length=0)), "2/6"),
     _aborted(89, "PDV of 1 byte", p_data(pdv(1, 3, b"", length=1)), "2/6"),
@@ -356,7 +356,7 @@ COMMANDS = [
         check=_uids_are_padded_with_nul,
     ),
     _served(115, "a UID padded with a space", _echo_with(VERIFICATION + b" ")),
-    _served(115, "a UID not padded at all", _echo_with(VERIFICATION)),
+    _aborted(115, "a UID not padded at all, so an odd fragment", _echo_with(VERIFICATION), "2/6"),
     _aborted(
         116,
         "a command set of 1 MiB",

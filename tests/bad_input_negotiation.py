@@ -225,10 +225,11 @@ NEGOTIATION = [
         )
         for n in (8, 9, 128, 4096)
     ),
-    _accepted(
+    _rejected(
         69,
-        "no Implementation Class UID: accepted",
+        "no Implementation Class UID",
         a_associate_rq(application_context(), DEFAULT_CONTEXT, user_information(maximum_length(16384))),
+        "1/1/1",
     ),
     *(
         _accepted(

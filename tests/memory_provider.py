@@ -136,9 +136,6 @@ class MemoryProvider(ServiceProvider):
     async def wait_closed(self) -> None:
         await self._gone.wait()
 
-    def _open_transport(self) -> None:
-        pass
-
     def _write(self, data: bytes) -> None:
         if self.is_half_closed or self.is_closed:
             return

@@ -112,6 +112,15 @@ class Association:
         return bool(self._performer.operations) and not self._receiver.takes_data_set
 
     @property
+    def odd_fragments(self) -> int:
+        """How many fragments of odd length were tolerated."""
+        return self._receiver.odd_fragments
+
+    def tolerate_odd_fragments(self) -> None:
+        """Take fragments of odd length, which PS3.8 E.1 does not allow, instead of aborting."""
+        self._receiver.tolerates_odd_fragments = True
+
+    @property
     def can_send(self) -> bool:
         """True where Table 9-10 lets a message be sent: in Sta6, and in Sta8 until the release is answered."""
         return self.ended is None and self.provider.state in (State.Sta6, State.Sta8)

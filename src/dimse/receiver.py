@@ -16,6 +16,7 @@ from dimse.messages import CCancelRQ, Message, Request, Response
 from dimse.operation import Operation, Skip
 from dimse.performer import Performer
 from dimse.service import DataSetSink
+from dul.errors import InvalidPDU
 from dul.negotiated import PresentationContext
 from dul.pdus import PDV
 
@@ -24,12 +25,19 @@ if TYPE_CHECKING:
 
 
 class Receiver:
-    """The message being received on one association, and where its data set goes."""
+    """The message being received on one association, and where its data set goes.
+
+    Attributes:
+        tolerates_odd_fragments: take fragments of odd length, which PS3.8 E.1 does not allow.
+        odd_fragments: how many were taken.
+    """
 
     def __init__(self, association: "Association", performer: Performer, invoker: Invoker) -> None:
         self._association = association
         self._performer = performer
         self._invoker = invoker
+        self.tolerates_odd_fragments = False
+        self.odd_fragments = 0
         self._assembler = Assembler(())
         self._taker: Operation | Invocation | None = None
         self._sink: DataSetSink | None = None
@@ -49,6 +57,8 @@ class Receiver:
         Raises:
             RemoteProtocolError: a fragment that no message has a place for.
         """
+        if len(pdv.data) & 1:
+            self._take_odd(len(pdv.data))
         try:
             part = self._assembler.feed(pdv)
         except InvalidCommandSet as error:
@@ -73,6 +83,11 @@ class Receiver:
         if isinstance(self._taker, Operation):
             self._taker.failure = DimseError(status.PROCESSING_FAILURE, "the data set broke off")
         self._taker = self._sink = None
+
+    def _take_odd(self, length: int) -> None:
+        if not self.tolerates_odd_fragments:
+            raise InvalidPDU(f"a fragment of {length} bytes: its length must be even (PS3.8 E.1)")
+        self.odd_fragments += 1
 
     def _receive_unreadable(self, context_id: int, error: InvalidCommandSet) -> None:
         """Answer 0211H where a Message ID says to whom, abort where nothing does (PS3.7 Annex C)."""

@@ -117,7 +117,8 @@ class AcceptorPolicy(Struct):
         user_identity: answers a user identity whose sender asked for a response, with the server response or
             None; without it types 1 and 2 are acknowledged with an empty one (PS3.7 D.3.3.7.2).
         tolerate: what to let pass: "application-context" (another application context name),
-            "called-ae-title" (any called title), "ae-title-case" (called title in other letter case).
+            "called-ae-title" (any called title), "ae-title-case" (called title in other letter case),
+            "implementation-class-uid" (none).
     """
 
     ae_title: str | None
@@ -164,6 +165,8 @@ def tolerated(rq: AAssociateRQ, policy: AcceptorPolicy) -> frozenset[str]:
     if policy.ae_title is not None and rq.called_ae != policy.ae_title:
         same = rq.called_ae.lower() == policy.ae_title.lower() and "ae-title-case" in policy.tolerate
         used.add("ae-title-case" if same else "called-ae-title")
+    if not _names_implementation(rq.user_data):
+        used.add("implementation-class-uid")
     return policy.tolerate & used
 
 
@@ -245,7 +248,14 @@ def _why_rejected(
         return RejectReason.CALLING_AE_TITLE_NOT_RECOGNIZED
     if not proposed or not asked or 0 < maximum_length_of(asked) < SMALLEST_MAXIMUM_LENGTH:
         return RejectReason.NO_REASON_GIVEN
+    if not _names_implementation(asked) and "implementation-class-uid" not in policy.tolerate:
+        return RejectReason.NO_REASON_GIVEN
     return None
+
+
+def _names_implementation(asked: tuple[UserDataSubItem, ...]) -> bool:
+    """PS3.7 D.3.3.2: the Implementation Class UID is required."""
+    return any(isinstance(item, ImplementationClassUIDSubItem) for item in asked)
 
 
 def _is_called(title: str, policy: AcceptorPolicy) -> bool:

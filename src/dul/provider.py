@@ -191,9 +191,6 @@ class ServiceProvider(ABC):
 
     # -- effects on the transport connection and the ARTIM timer
 
-    def _open_transport(self) -> None:
-        """AE-1. Whoever requests the association opens it: nothing can be done here before it has."""
-
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._half_closed:
             self._transport.write(data)
@@ -309,7 +306,7 @@ class ServiceProvider(ABC):
             case CloseTransport():
                 self._close_transport(now=closing_now)
             case OpenTransport():
-                self._open_transport()
+                pass  # AE-1: whoever requests the association opens it; nothing can be done here before it has
 
     def _indicate(self, primitive: Indication) -> None:
         if not isinstance(primitive, PDataIndication):

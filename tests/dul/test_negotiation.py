@@ -12,6 +12,7 @@ from dul.negotiation import (
     answer,
     as_acceptor,
     build_request,
+    tolerated,
 )
 from dul.pdus import (
     AAssociateAC,
@@ -60,6 +61,7 @@ POLICY = AcceptorPolicy(
     },
 )
 ECHO = PresentationContextRQItem(1, VERIFICATION, (IMPLICIT,))
+PEER = ImplementationClassUIDSubItem("1.2.3.4")
 
 
 def request(
@@ -71,7 +73,7 @@ def request(
     items: tuple[VariableItem, ...] = (
         APPLICATION_CONTEXT,
         *(contexts or (ECHO,)),
-        UserInformationItem(user_data),
+        UserInformationItem((*user_data, PEER)),
     )
     return AAssociateRQ(called, calling, items)
 
@@ -127,7 +129,7 @@ def test_items_in_any_order_and_unknown_ones():
         "ARCHIVE",
         "MODALITY",
         (
-            UserInformationItem((UnknownItem(0x7E, b"?"), MaximumLengthSubItem(16384))),
+            UserInformationItem((UnknownItem(0x7E, b"?"), PEER, MaximumLengthSubItem(16384))),
             UnknownItem(0x7F, b"?"),
             ECHO,
             APPLICATION_CONTEXT,
@@ -192,9 +194,18 @@ def test_called_title_in_other_case():
     assert answer(request(called="Archives"), policy) == rejection(1, 7)
 
 
+def test_no_implementation_class_uid():
+    user_information = UserInformationItem((MaximumLengthSubItem(0),))
+    rq = replace(request(), variable_items=(APPLICATION_CONTEXT, ECHO, user_information))
+    assert answer(rq, POLICY) == rejection(1, 1)
+    policy = replace(POLICY, tolerate=frozenset({"implementation-class-uid"}))
+    accepted(rq, policy)
+    assert tolerated(rq, policy) == {"implementation-class-uid"}
+
+
 def test_no_presentation_context():
     rq = replace(
-        request(), variable_items=(APPLICATION_CONTEXT, UserInformationItem((MaximumLengthSubItem(0),)))
+        request(), variable_items=(APPLICATION_CONTEXT, UserInformationItem((MaximumLengthSubItem(0), PEER)))
     )
     assert answer(rq, POLICY) == rejection(1, 1)
 
@@ -526,3 +537,16 @@ def test_a_request_that_cannot_be(arguments, message):
     sound = {"called_ae": "A", "calling_ae": "B", "contexts": [ProposedContext(CT, (IMPLICIT,))]}
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         build_request(**{**sound, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("switch", "rq"),
+    [
+        ("called-ae-title", request(called="OTHER")),
+        ("ae-title-case", request(called="archive")),
+    ],
+)
+def test_only_the_switches_that_were_needed_are_said_to_be_used(switch: str, rq: AAssociateRQ):
+    policy = replace(POLICY, tolerate=frozenset({"called-ae-title", "ae-title-case", "application-context"}))
+    assert tolerated(rq, policy) == {switch}
+    assert tolerated(request(), policy) == frozenset()

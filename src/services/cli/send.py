@@ -1,6 +1,7 @@
 """`dicom-send`: send DICOM files and folders of them to a peer (PS3.4 Annex B)."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -93,6 +94,8 @@ def main(
     names no DICOM file, 130 that Ctrl+C came first.
     """
     tls = tls_context(peer, tls_ca, tls_certificate, tls_private_key, tls_insecure)
+    # What pydicom thinks of odd values in files that are converted is nobody's business here.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
     from dimse.enums import Priority as StorePriority
     from services.cli.send_report import Report
     from services.sending import Destination

@@ -15,7 +15,9 @@ Tolerance: TypeAlias = Literal[
     "application-context",
     "called-ae-title",
     "context-ids",
+    "implementation-class-uid",
     "mismatched-vr",
+    "odd-fragments",
     "oversized-pdu",
     "truncated-data",
 ]

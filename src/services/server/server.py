@@ -93,6 +93,8 @@ class DicomServer(SCP):
         if "oversized-pdu" in tolerated:
             provider = association.provider
             provider.limits = msgspec.structs.replace(provider.limits, p_data_tf=_OVERSIZED_PDU)
+        if "odd-fragments" in tolerated:
+            association.tolerate_odd_fragments()
         policy = msgspec.structs.replace(self.policy, tolerate=tolerated)
         for switch in used_tolerance(request, policy):
             self._tolerate(association, switch)
@@ -169,6 +171,8 @@ class DicomServer(SCP):
         _add_traffic(self.statistics, association)
         if association.provider.longest_received > self.config.max_pdu_size:
             self._tolerate(association, "oversized-pdu")
+        if association.odd_fragments:
+            self._tolerate(association, "odd-fragments")
         _log(association).debug("connection closed")
 
     def snapshot(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dimse.messages import CEchoRQ
 from dul.encode import encode_pdu
 from dul.errors import AssociationRejected
 from dul.negotiation import ProposedContext, build_request
+from dul.pdus import PDV, PDataTF
 from servers import RunningServer, running_server
 from services import associate, contexts_for, read_instance, store, verification_context
 from services.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
@@ -58,7 +59,7 @@ async def store_as(port: int, calling_ae: str, data_set: bytes) -> int:
         (changed(SeriesInstanceUID=None), 0xA900),
         (changed(SOPClassUID="1.2.840.10008.5.1.4.1.1.4"), 0xA900),
         (changed(PatientID=None), 0x0000),
-        (DATA_SET[:-1], 0xC000),
+        (DATA_SET[:-2], 0xC000),
         (b"\xff" * 1000, 0xC000),
         (b"\x02\x00\x10\x00UI\x04\x001.2\0" + DATA_SET, 0xC000),
     ],
@@ -85,7 +86,7 @@ def assert_counted(server: RunningServer, switch: str) -> None:
 @pytest.mark.parametrize(
     ("switch", "data_set"),
     [
-        ("truncated-data", DATA_SET[:-1]),
+        ("truncated-data", DATA_SET[:-2]),
         ("mismatched-vr", encode_dataset(pydicom.dcmread(CT), IMPLICIT_VR_LITTLE_ENDIAN)),
     ],
 )
@@ -159,3 +160,33 @@ def test_a_pdu_longer_than_announced_is_let_pass_for_the_peer_that_may(tmp_path:
         assert asyncio.run(scenario(server.port, "OTHER")) == bytes.fromhex("07000000000400000206")
         assert asyncio.run(scenario(server.port, "OLD_CT"))[0] == 4
         assert_counted(server, "oversized-pdu")
+
+
+@pytest.mark.parametrize("switch", ["odd-fragments", "implementation-class-uid"])
+def test_small_sins_are_let_pass_for_the_peer_that_may(tmp_path: Path, switch: str) -> None:
+    [echo] = command_pdus(
+        1, encode_command_set(CEchoRQ(message_id=1, affected_sop_class_uid=VERIFICATION)), 131072
+    )
+    command = bytes(echo.pdvs[0].data)
+    odd = encode_pdu(PDataTF((PDV(1, 1, command[:7]),))) + encode_pdu(PDataTF((PDV(1, 3, command[7:]),)))
+
+    async def scenario(port: int, calling_ae: str) -> bytes:
+        async with raw_peer(port) as peer:
+            request = associate_request(calling_ae)
+            if switch == "implementation-class-uid":
+                request = request.replace(b"\x52\x00", b"\x7e\x00", 1)  # an unknown sub-item in its place
+            peer.send(request)
+            answer = await peer.receive()
+            if answer[0] != 2:
+                return answer
+            peer.send(odd if switch == "odd-fragments" else encode_pdu(echo))
+            return await peer.receive()
+
+    refused = {
+        "odd-fragments": bytes.fromhex("07000000000400000206"),
+        "implementation-class-uid": bytes.fromhex("03000000000400010101"),
+    }
+    with running_server(tmp_path, *tolerant(tmp_path, switch)) as server:
+        assert asyncio.run(scenario(server.port, "OTHER")) == refused[switch]
+        assert asyncio.run(scenario(server.port, "OLD_CT"))[0] == 4
+        assert_counted(server, switch)

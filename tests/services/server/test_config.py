@@ -72,7 +72,9 @@ def test_the_switches_are_those_the_code_looks_for() -> None:
             "truncated-data",
             "oversized-pdu",
             "context-ids",
+            "implementation-class-uid",
             "mismatched-vr",
+            "odd-fragments",
         }
     )
 
