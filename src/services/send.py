@@ -6,6 +6,7 @@ many associations are the business of `services.sending`.
 """
 
 import asyncio
+import itertools
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -206,7 +207,7 @@ async def send_file(
     Raises:
         NotDicom: not a Part 10 file.
         DimseError: 0122H, the peer accepted no context it could go out on.
-        ValueError: it would have to be converted, and cannot be.
+        ValueError: it would have to be converted, and cannot be; or its data set has an odd length.
         OSError: it cannot be read; where that shows in the middle of a long data set, the association is aborted.
         TimeoutError, AssociationEnded: see `Association.invoke`.
     """
@@ -225,9 +226,15 @@ async def prepare(association: Association, instance: InstanceFile) -> Ready:
     if context.transfer_syntax != instance.transfer_syntax_uid:
         # Seconds of pydicom for a large one, which other associations need not wait for.
         return Ready(context, await asyncio.to_thread(_converted, instance, context.transfer_syntax))
-    if instance.data_set_length > CHUNK:
-        return Ready(context, _chunks(instance))
-    return Ready(context, b"".join(_chunks(instance)))
+    chunks = _chunks(instance)
+    if instance.data_set_length % 2:
+        if instance.transfer_syntax_uid != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+            raise ValueError(
+                f"its data set of {instance.data_set_length} bytes is cut off or damaged: an odd length cannot be sent "
+                "(PS3.8 E.1)"
+            )
+        chunks = itertools.chain(chunks, (b"\0",))  # which its writer owed (PS3.5 A.5)
+    return Ready(context, chunks if instance.data_set_length > CHUNK else b"".join(chunks))
 
 
 async def send_ready(

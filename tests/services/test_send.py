@@ -22,6 +22,7 @@ from services.sop_classes import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
+    storage_sop_classes,
 )
 
 HOST = "127.0.0.1"
@@ -46,9 +47,7 @@ async def send_to(handler: object, *paths: Path, syntaxes: tuple[str, ...] | Non
     """To an SCP of ours that takes only some transfer syntaxes."""
     contexts = None
     if syntaxes is not None:
-        contexts = {
-            uid: SupportedContext(frozenset(syntaxes)) for uid in (CT_IMAGE_STORAGE, MR_IMAGE_STORAGE)
-        }
+        contexts = {uid: SupportedContext(frozenset(syntaxes)) for uid in storage_sop_classes()}
     async with SCP("SCP", [Storage(handler, contexts)]).listen(port=0) as port:  # type: ignore[arg-type]
         return await send(port, *paths)
 
@@ -224,6 +223,24 @@ def test_what_cannot_be_converted_says_so(loop_factory: LoopFactory, tmp_path: P
     write_file(tmp_path / "a.dcm", b"\x08\x00\x16\x00XX\x04\x00abcd" * 3, "1.2.3.4.5")
     with pytest.raises(ValueError, match=r"a\.dcm: cannot be converted to Implicit VR Little Endian: "):
         run(send_to(Kept(), tmp_path / "a.dcm", syntaxes=(IMPLICIT_VR_LITTLE_ENDIAN,)), loop_factory)
+
+
+def test_a_data_set_of_odd_length_is_not_sent(loop_factory: LoopFactory, tmp_path: Path) -> None:
+    write_file(tmp_path / "a.dcm", data_set()[:-1], "1.2.3.4.5")
+    with pytest.raises(ValueError, match=r"its data set of 221 bytes is cut off or damaged"):
+        run(send_to(Kept(), tmp_path / "a.dcm"), loop_factory)
+
+
+@pytest.mark.parametrize("chunk", [CHUNK, 1000], ids=["read at once", "read in pieces"])
+def test_a_deflated_one_gets_the_padding_it_lacks(
+    loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr("services.send.CHUNK", chunk)
+    kept, path = Kept(), real_file("image_dfl.dcm")
+    file = read_instance(path)
+    assert file.data_set_length % 2 == 1
+    assert run(send_to(kept, path, syntaxes=(file.transfer_syntax_uid,)), loop_factory) == [status.SUCCESS]
+    assert kept.instances[0][2] == path.read_bytes()[file.data_set_offset :] + b"\0"
 
 
 def test_a_failure_status_is_returned(loop_factory: LoopFactory) -> None:
