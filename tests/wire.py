@@ -61,15 +61,18 @@ def _send_marker(process: subprocess.Popen[bytes], port: int, file: Path) -> Non
 def tshark_problems(file: Path, port: int) -> list[str]:
     """What tshark's DICOM dissector finds wrong in a capture: a line of frame number and messages for each.
 
-    TCP's own remarks (retransmissions, resets) are left out.
+    TCP's own remarks (retransmissions, resets) are left out, and so are those that an association was rejected or aborted.
 
     Raises:
         AssertionError: there is no DICOM in the capture, so that finding nothing would mean nothing.
     """
     pdus = _tshark(file, port, "dicom", "dicom.pdu.type")
     assert pdus, f"{file} has no DICOM on port {port}"
-    wrong = "_ws.malformed || _ws.unreassembled || (_ws.expert.severity >= 0x600000 && dicom && !tcp.analysis.flags)"
-    return _tshark(file, port, wrong, "frame.number", "_ws.malformed", "_ws.expert.message")
+    # The markers of `capture` are datagrams, which some dissector may take for its own.
+    remarks = "_ws.expert.severity >= 0x600000 && dicom && !tcp.analysis.flags"
+    wrong = f"tcp && (_ws.malformed || _ws.unreassembled || ({remarks}))"
+    found = _tshark(file, port, wrong, "frame.number", "_ws.malformed", "_ws.expert.message")
+    return [line for line in found if not line.endswith(("\tAssociation aborted", "\tAssociation rejected"))]
 
 
 def _tshark(file: Path, port: int, wanted: str, *fields: str) -> list[str]:
