@@ -61,7 +61,8 @@ def _send_marker(process: subprocess.Popen[bytes], port: int, file: Path) -> Non
 def tshark_problems(file: Path, port: int) -> list[str]:
     """What tshark's DICOM dissector finds wrong in a capture: a line of frame number and messages for each.
 
-    TCP's own remarks (retransmissions, resets) are left out, and so are those that an association was rejected or aborted.
+    TCP's own remarks (retransmissions, resets) are left out, and so are those that say that an association was
+    rejected or aborted.
 
     Raises:
         AssertionError: there is no DICOM in the capture, so that finding nothing would mean nothing.

@@ -7,16 +7,11 @@ leaves no room for a file that is something else as well. This file must not kno
 import struct
 from typing import BinaryIO
 
-from msgspec import Struct
-
 from services.archive.errors import InvalidFile
+from services.part10 import FileMeta, NotDicom, read_file_meta
 
 _PREAMBLE = bytes(128) + b"DICM"
 _VERSION = b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01"
-_LONGEST_META = 65536  # bytes of group 0002 that are read; ours has about 300
-_LONG_VRS = frozenset(
-    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-)
 
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x0002
 _MEDIA_STORAGE_SOP_INSTANCE_UID = 0x0003
@@ -27,22 +22,6 @@ _SOURCE_APPLICATION_ENTITY_TITLE = 0x0016
 
 _short_element = struct.Struct("<HH2sH").pack
 _group_length = struct.Struct("<HH2sHI").pack
-
-
-class FileMeta(Struct, frozen=True, gc=False):
-    """What the File Meta Information of a file says.
-
-    Attributes:
-        sop_class_uid: Media Storage SOP Class UID.
-        sop_instance_uid: Media Storage SOP Instance UID.
-        transfer_syntax_uid: how the data set is encoded.
-        data_set_offset: where the data set begins, in bytes from the start of the file.
-    """
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    data_set_offset: int
 
 
 def file_header(
@@ -91,42 +70,16 @@ def read_file_header(file: BinaryIO) -> FileMeta:
             the transfer syntax.
         OSError: it cannot be read.
     """
-    head = file.read(len(_PREAMBLE) + _LONGEST_META)
-    if head[128:132] != b"DICM":
-        raise InvalidFile("no DICM behind the first 128 bytes: not a DICOM file (PS3.10 7.1)")
-    uids: dict[int, str] = {}
-    position = len(_PREAMBLE)
-    while head[position : position + 2] == b"\x02\x00":
-        element, vr, start, length = _element_header(head, position)
-        position = start + length
-        if position > len(head):
-            raise InvalidFile(
-                f"element (0002,{element:04X}) ends beyond the file or beyond {_LONGEST_META} bytes"
-            )
-        if vr == b"UI":
-            uids[element] = head[start:position].rstrip(b"\0 ").decode("latin-1")
-    if not uids.get(_TRANSFER_SYNTAX_UID):
+    try:
+        meta = read_file_meta(file)
+    except NotDicom as error:
+        raise InvalidFile(str(error)) from error
+    if not meta.transfer_syntax_uid:
         raise InvalidFile("the File Meta Information has no Transfer Syntax UID (0002,0010)")
-    return FileMeta(
-        sop_class_uid=uids.get(_MEDIA_STORAGE_SOP_CLASS_UID, ""),
-        sop_instance_uid=uids.get(_MEDIA_STORAGE_SOP_INSTANCE_UID, ""),
-        transfer_syntax_uid=uids[_TRANSFER_SYNTAX_UID],
-        data_set_offset=position,
-    )
+    return meta
 
 
 def _element(element: int, vr: bytes, value: bytes, padding: bytes) -> bytes:
     if len(value) % 2:
         value += padding
     return _short_element(0x0002, element, vr, len(value)) + value
-
-
-def _element_header(head: bytes, position: int) -> tuple[int, bytes, int, int]:
-    """Element number, VR, start of the value and its length; Explicit VR Little Endian (PS3.10 7.1)."""
-    is_long = head[position + 4 : position + 6] in _LONG_VRS
-    start = position + (12 if is_long else 8)
-    if start > len(head):
-        raise InvalidFile("the File Meta Information ends inside an element header")
-    element = int.from_bytes(head[position + 2 : position + 4], "little")
-    length = int.from_bytes(head[start - 4 if is_long else start - 2 : start], "little")
-    return element, head[position + 4 : position + 6], start, length

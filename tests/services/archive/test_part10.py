@@ -11,7 +11,8 @@ from pydicom.filereader import read_file_meta_info
 
 from archive_samples import CT_IMAGE_STORAGE, EXPLICIT_LE, INSTANCE, data_set
 from services.archive.errors import InvalidFile
-from services.archive.part10 import FileMeta, file_header, read_file_header
+from services.archive.part10 import file_header, read_file_header
+from services.part10 import FileMeta
 
 
 def header(instance: str = INSTANCE, title: str = "SENDER") -> bytes:
@@ -90,7 +91,7 @@ def test_reads_files_of_others_as_pydicom_does() -> None:
         (header()[:150], "ends"),
         (header()[:-1], "ends beyond"),
         (bytes(128) + b"DICM\2\0\1\0OB\0\0\xff\xff\xff\xff", "ends beyond"),
-        (bytes(128) + b"DICM\2\0\x10\0UI", "inside an element header"),
+        (bytes(128) + b"DICM\2\0\x10\0UI", "ends beyond the file"),
     ],
 )
 def test_refuses_what_is_no_file(content: bytes, says: str) -> None:
