@@ -20,7 +20,8 @@ Median of {rounds} rounds (lowest to highest), servers in turn within a round, {
 better {first} is. The sink answers without doing anything: it shows what the load generator itself can do. Everything
 on tmpfs, TCP_NODELAY everywhere; x1, x4, x8: associations at a time, each with one request outstanding. The images are
 a real CT header of 262 elements and pixels up to the size. Load and server share one core where messages are small and
-one at a time; elsewhere the scheduler places them."""
+one at a time; elsewhere the scheduler places them. Before each C-STORE as much memory is written and removed as it may
+need, since a virtual machine is several times slower at touching memory for the first time."""
 
 
 class Results:

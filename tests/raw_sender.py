@@ -1,7 +1,7 @@
 """An SCU for C-STORE without any of the code under test: it sends the bytes it is given, and keeps the answers."""
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 
 import raw_bytes
@@ -59,15 +59,14 @@ def _accepted(answer: raw_bytes.RawPDU) -> set[int]:
 
 def _store(connection: socket.socket, context_id: int, message_id: int, sample: Sample, fragment: int) -> int:
     command = raw_bytes.c_store_rq(message_id, sample.sop_class.encode(), sample.sop_instance.encode())
-    connection.sendall(raw_bytes.message(context_id, command, *_fragments(sample.data_set, fragment)))
+    connection.sendall(raw_bytes.message(context_id, command, *_fragments(sample.padded, fragment)))
     (response,) = raw_bytes.messages_of([_receive(connection)])
     assert (response.context_id, response.field, response.answered) == (context_id, 0x8001, message_id)
     assert response.uid(0x1000) == sample.sop_instance.encode()
     return response.status
 
 
-def _fragments(data_set: bytes, length: int) -> Iterable[bytes]:
-    data_set += b"\0" * (len(data_set) % 2)  # PS3.8 E.1: no odd fragment
+def _fragments(data_set: bytes, length: int) -> list[bytes]:
     return [data_set[start : start + length] for start in range(0, len(data_set), length)]
 
 

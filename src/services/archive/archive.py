@@ -30,6 +30,7 @@ from services.archive.index_attributes import (
     STUDY_INSTANCE_UID,
 )
 from services.archive.invalid_data_set import InvalidDataSet, TruncatedDataSet
+from services.archive.layouts import LayoutMemory
 from services.archive.part10 import file_header
 from services.archive.paths import instance_path
 from services.archive.publish import Duplicates, Outcome, Publication, Publisher, Stored
@@ -90,6 +91,7 @@ class Archive:
         self._implementation = (implementation_class_uid, implementation_version_name)
         self._max_instance_bytes = max_instance_bytes
         self._scan_limits = {"max_depth": max_depth, "max_elements": max_elements}
+        self._layouts = LayoutMemory()
         self._disk = disk
         self._volume = Volume(
             str(directory.path), directory.root_fd, disk, reserve=free_space_reserve, probe=directory.probe
@@ -220,7 +222,11 @@ class Archive:
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
-            scanner=HeaderScanner(transfer_syntax_uid, **self._scan_limits),
+            scanner=HeaderScanner(
+                transfer_syntax_uid,
+                recall=self._layouts.recall(sop_class_uid, transfer_syntax_uid),
+                **self._scan_limits,
+            ),
             tolerate=tolerate,
             maximum=self._max_instance_bytes,
             pause=pause,
