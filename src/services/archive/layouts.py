@@ -1,68 +1,84 @@
 """Remembers how the data sets of one kind are laid out, so that the next one is compared instead of walked.
 
 The instances of a series have nearly the same element headers at nearly the same places. A layout keeps the
-headers of plain elements, segment by segment, as one number per segment; a segment of another data set with
-equal headers at the same places has the same structure (PS3.5 7.1), whatever its values are. Where a header
-differs, that element is passed by the scanner's own loop, and the comparison goes on behind it.
+headers at the top level, segment by segment, as one number per segment; a segment of another data set with
+equal headers at the same places has the same structure (PS3.5 7.1), whatever its values are. A sequence is
+part of a segment as it stands, values and all: it recurs to the last byte or is walked. An element whose
+length is known to vary ends a segment. Where anything differs, the scanner goes on by itself.
 
-This file must not know what makes an element plain: it takes the scanner's word for what it learns, and
-hands every difference back to the scanner.
+This file must not know what is a data set: it takes the scanner's word for what it learns, and hands every
+difference back to the scanner.
 """
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
-from services.archive.frames import Buffer, ByteOrder, Frame
-from services.archive.index_attributes import UNIQUE_TAGS, VALUE_TAGS
+from services.archive.frames import Buffer, Frame
+from services.archive.index_attributes import INDEX_TAGS, UNIQUE_TAGS, VALUE_TAGS
 from services.archive.kept_values import KeptValues
 
 MAXIMUM_LAYOUTS = 64
-"""Kinds of data sets remembered at a time. A layout takes less than 100 KiB, most of them 20."""
+"""Kinds of data sets remembered at a time. A layout takes less than 150 KiB, most of them 20."""
 
 MAXIMUM_BYTES = 16384
-"""Of one data set, headers and values of the elements that are compared."""
+"""Of one data set, as far as it is compared."""
 
 MAXIMUM_SEGMENTS = 128
 
-_SEGMENT_ELEMENTS = 512  # short enough to begin anew in the middle, long enough to be worth a comparison
+_SEGMENT_ELEMENTS = 128
 _LONGEST_VALUE = 256  # bytes; a longer one is compared at no gain
-_SHORTEST_RUN = 64  # bytes; the loop is as fast below
-_HEADER = b"\xff" * 8
+_LONGEST_SEQUENCE = 2048  # bytes
+_SHORTEST_RUN = 64  # bytes; walking is as fast below
+_MOST_LOOSE = 64
 
 _CREDIT = 24  # elements; what the first differences may cost before anything matched
-_PRICE = 8  # elements that must match for each difference, or the loop would have been faster
+_PRICE = 8  # elements that must match for each difference, or walking would have been faster
 _PATIENCE = 4  # data sets in a row that do not match
-_PAUSE = 32  # data sets that are walked before another one is learned
+_PAUSE = 256  # data sets that are walked before another one is learned
 
 Run = Callable[[Buffer, int, int], int]
 """Passes plain elements from a position on, not beyond another; returns where it stopped."""
 
+_PLAIN = 0
+
+Piece = tuple[int, bytes, int, int, bytes | None]
+"""An element: tag; its bytes; how many of them are compared, or `_PLAIN` for the header of a plain one; how
+many elements it is; what is kept of it if it is not plain."""
+
 
 class Segment:
-    """Some plain elements in a row.
+    """Some elements in a row, as they stood in the data set that was learned.
 
     Args:
-        starts: where their headers stand, in bytes from the first.
-        raw: their bytes.
-        wanted: number in the row, start, end and tag of the values that are kept.
+        pieces: the elements, at least one.
+        head: of a single element whose length varies, the bytes before that length; else empty.
     """
 
-    __slots__ = ("continues", "expected", "length", "mask", "starts", "wanted")
+    __slots__ = ("continues", "counts", "expected", "head", "length", "mask", "plain", "starts", "wanted")
 
-    def __init__(self, starts: "array[int]", raw: bytes, wanted: list[tuple[int, int, int, int]]) -> None:
-        mask = bytearray(len(raw))
-        for start in starts:
-            mask[start : start + 8] = _HEADER
-        self.starts = starts
-        self.length = len(raw)
+    def __init__(self, pieces: list[Piece], head: bytes) -> None:
+        self.head = head
+        self.continues = False  # the next segment follows without a gap
+        self.starts = array("L")  # bytes from the first
+        self.counts = array("L", [0])  # elements before each piece, and in all
+        self.plain = bytes(compared == _PLAIN for _, _, compared, _, _ in pieces)
+        self.wanted: list[tuple[int, slice, int, bytes | None]] = []
+        mask = bytearray()
+        for number, (tag, raw, compared, count, constant) in enumerate(pieces):
+            start = len(mask)
+            self.starts.append(start)
+            self.counts.append(self.counts[-1] + count)
+            header = compared or 8
+            mask += b"\xff" * header + bytes(len(raw) - header)
+            if constant is not None or (compared == _PLAIN and tag in VALUE_TAGS):
+                self.wanted.append((number, slice(start + 8, len(mask)), tag, constant))
+        self.length = len(mask)
         self.mask = int.from_bytes(mask, "little")
-        self.expected = int.from_bytes(raw, "little") & self.mask
-        self.wanted = wanted
-        self.continues = False  # the next segment followed without a gap
+        self.expected = int.from_bytes(b"".join(piece[1] for piece in pieces), "little") & self.mask
 
     def difference(self, raw: bytes, start: int) -> int:
-        """Where the first header differs that stands at `start` or later; `raw` begins there.
+        """Where the first byte differs that is compared; `raw` begins at byte `start` of the segment.
 
         Returns:
             the byte, counted from the start of the segment; -1 where all are the same.
@@ -76,46 +92,42 @@ class Segment:
             return -1
         return start + (((difference & -difference).bit_length() - 1) >> 3)
 
+    def keep(self, kept: KeptValues, raw: bytes, first: int, until: int) -> None:
+        """Keep the wanted values of the elements from `first` to before `until`; `raw` starts at `first`."""
+        skipped = self.starts[first]
+        values = kept.values
+        for number, where, tag, constant in self.wanted:
+            if number >= until:
+                return
+            if number < first:
+                continue
+            if constant is not None:
+                values[tag] = constant
+                continue
+            value = raw[where.start - skipped : where.stop - skipped] if skipped else raw[where]
+            if tag in UNIQUE_TAGS:
+                kept.keep(tag, value)
+            else:
+                values[tag] = value
+
 
 class Layout:
-    """The plain elements at the top level of a data set, in ascending order of their tags."""
+    """What is known of a data set: elements at its top level, in ascending order of their tags."""
 
-    __slots__ = ("_bytes", "_firsts", "_open", "_tags", "implicit", "order", "segments")
-
-    def __init__(self) -> None:
+    def __init__(self, loose: frozenset[int]) -> None:
         self.segments: list[Segment] = []
-        self.order: ByteOrder | None = None
         self.implicit = False
+        self._loose = loose
         self._tags = array("L")
         self._firsts = array("L")  # where in `_tags` each segment begins
+        self._row: list[Piece] = []
+        self._row_start = 0  # in bytes from the start of the data set, as the next three
+        self._row_end = 0
+        self._segment_end = -1
+        self._end = 0  # of what was seen
+        self._elements = 0
         self._bytes = 0
         self._open = True
-
-    def learn(self, frame: Frame, buffer: Buffer, position: int, end: int) -> None:
-        """Add a run of elements that the scanner has passed, from `position` to `end`.
-
-        Ends for good at the first tag out of order, and when enough is known.
-        """
-        self.order, self.implicit = frame.order, frame.implicit
-        row: list[tuple[int, int, int]] = []
-        row_end = -1  # of the segment before
-        last = self._tags[-1] if self._tags else -1
-        while self._open and position < end:
-            tag, length = header_at(frame, buffer, position)
-            following = position + 8 + length
-            if tag <= last or self._bytes + following - position > MAXIMUM_BYTES:
-                self._open = False
-                break
-            last = tag
-            if length <= _LONGEST_VALUE:
-                row.append((tag, position, following))
-                self._bytes += following - position
-            if row and (length > _LONGEST_VALUE or len(row) == _SEGMENT_ELEMENTS):
-                row_end = self._add(buffer, row, row_end)
-                row = []
-            position = following
-        if row:
-            self._add(buffer, row, row_end)
 
     def find(self, tag: int) -> tuple[int, int] | None:
         """The number of the segment an element is in, and its number there."""
@@ -126,23 +138,87 @@ class Layout:
         segment = bisect_right(self._firsts, index) - 1
         return segment, index - self._firsts[segment]
 
-    def _add(self, buffer: Buffer, row: list[tuple[int, int, int]], row_end: int) -> int:
-        start, end = row[0][1], row[-1][2]
-        if len(self.segments) == MAXIMUM_SEGMENTS:
+    def learn(
+        self, frame: Frame, kept: KeptValues, buffer: Buffer, base: int, start: int, end: int, elements: int
+    ) -> None:
+        """Add what the scanner has passed: a run, and the one element between it and the last run.
+
+        Ends for good at the first tag out of order, and when enough is known.
+
+        Args:
+            frame: the data set.
+            kept: what was kept so far.
+            buffer: what is there of the data set.
+            base: where in the data set the buffer starts.
+            start: of the run, in the buffer.
+            end: of the run.
+            elements: how many there are before the run, those in sequences included.
+        """
+        if not self._open:
+            return
+        self.implicit = frame.implicit
+        between = self._end - base
+        if 0 <= between < start and start - between <= _LONGEST_SEQUENCE:
+            self._learn_one(frame, kept, buffer[between:start], self._end, elements - self._elements)
+        position = start
+        while position < end:
+            tag, length = header_at(frame, buffer, position)
+            following = position + 8 + length
+            if length <= _LONGEST_VALUE:
+                raw = bytes(buffer[position:following])
+                self._add((tag, raw, _PLAIN, 1, None), base + position, 4 if frame.implicit else 6)
+            position = following
+            elements += 1
+        self._end = base + end
+        self._elements = elements
+
+    def complete(self) -> None:
+        """Nothing more is to be learned."""
+        self._flush(b"")
+        self._open = False
+
+    def _learn_one(self, frame: Frame, kept: KeptValues, element: Buffer, start: int, count: int) -> None:
+        """Learn an element that is not plain."""
+        tag, _ = header_at(frame, element, 0)
+        raw = bytes(element)
+        if tag in INDEX_TAGS:
+            constant = kept.values.get(tag)
+            if constant is not None and tag not in UNIQUE_TAGS:
+                self._add((tag, raw, len(raw), count, constant), start, 0)
+            return
+        has_long_header = not frame.implicit and count == 1 and raw[4:6] != b"SQ"
+        if has_long_header and raw[4:6] in (b"OB", b"OW", b"UN", b"UT") and raw[8:12] != b"\xff" * 4:
+            self._add((tag, raw, 12, 1, None), start, 0)
+        else:
+            self._add((tag, raw, len(raw), count, None), start, 0)
+
+    def _add(self, piece: Piece, start: int, head: int) -> None:
+        tag, raw = piece[:2]
+        last = self._row[-1][0] if self._row else self._tags[-1] if self._tags else -1
+        if tag <= last or self._bytes + len(raw) > MAXIMUM_BYTES or len(self.segments) >= MAXIMUM_SEGMENTS:
             self._open = False
-            return end
-        if start == row_end:
+        if not self._open or (tag in self._loose and not head):
+            return
+        if start != self._row_end or len(self._row) == _SEGMENT_ELEMENTS or tag in self._loose:
+            self._flush(b"")
+        if not self._row:
+            self._row_start = start
+        self._row.append(piece)
+        self._row_end = start + len(raw)
+        self._bytes += len(raw)
+        if tag in self._loose:
+            self._flush(raw[:head])
+
+    def _flush(self, head: bytes) -> None:
+        if not self._row:
+            return
+        if self._row_start == self._segment_end:
             self.segments[-1].continues = True
+        self._segment_end = self._row_end
         self._firsts.append(len(self._tags))
-        self._tags.extend(tag for tag, _, _ in row)
-        wanted = [
-            (number, position + 8 - start, following - start, tag)
-            for number, (tag, position, following) in enumerate(row)
-            if tag in VALUE_TAGS
-        ]
-        starts = array("L", (position - start for _, position, _ in row))
-        self.segments.append(Segment(starts, bytes(buffer[start:end]), wanted))
-        return end
+        self._tags.extend(piece[0] for piece in self._row)
+        self.segments.append(Segment(self._row, head))
+        self._row = []
 
 
 class Recall:
@@ -161,64 +237,75 @@ class Recall:
         self._matched = 0
 
     def pass_run(
-        self, run: Run, frame: Frame, kept: KeptValues, buffer: Buffer, position: int, stop: int
+        self,
+        run: Run,
+        frame: Frame,
+        kept: KeptValues,
+        buffer: Buffer,
+        base: int,
+        position: int,
+        stop: int,
+        elements: int,
     ) -> tuple[int, int]:
-        """Do what `run(buffer, position, stop)` does for a run at the top level, usually faster.
+        """Do what `run(buffer, position, stop)` does at the top level, and pass what is known behind it.
+
+        To be called for every run at the top level.
 
         Args:
             run: the scanner's loop; keeps and counts what it passes.
             frame: the data set.
             kept: takes the values of what was passed without `run`.
             buffer: what is there of the data set.
+            base: where in the data set the buffer starts.
             position: of the first header, in the buffer.
             stop: where the run ends at the latest, in the buffer.
+            elements: how many there were before, those in sequences included.
 
         Returns:
-            where `run` would have stopped, and how many elements were passed without it.
+            where the scanner has to go on, and how many elements were passed without `run`.
 
         Raises:
-            InvalidDataSet: what `run` would have raised.
+            InvalidDataSet: what the scanner would have raised.
         """
-        layout = self._layout
         if self._learning:
             following = run(buffer, position, stop)
-            layout.learn(frame, buffer, position, following)
+            self._layout.learn(frame, kept, buffer, base, position, following, elements)
             return following, 0
+        if stop - position < _SHORTEST_RUN or self._layout.implicit != frame.implicit:
+            return run(buffer, position, stop), 0
         matched = self._matched
-        if stop - position >= _SHORTEST_RUN and layout.implicit == frame.implicit:
-            position = self._compare(run, frame, kept, buffer, position, stop)
-        return run(buffer, position, stop), self._matched - matched
+        following = self._compare(run, frame, kept, buffer, position, stop)
+        return following, self._matched - matched
 
     def end(self) -> None:
         """The data set was scanned to its end without an error."""
-        slot = self._slot
         if self._learning:
-            slot.layout = self._layout
-            slot.misses = min(slot.misses, _PATIENCE - 1)
+            self._layout.complete()
+            self._slot.learned(self._layout)
         elif self._credit > 0 and self._matched:
-            slot.misses = 0
+            self._slot.misses = 0
         else:
-            slot.misses += 1
+            self._slot.misses += 1
 
     def _compare(
         self, run: Run, frame: Frame, kept: KeptValues, buffer: Buffer, position: int, stop: int
     ) -> int:
-        """Pass known elements, and single ones that are not known, while it pays."""
+        """Pass known elements, and single plain ones that are not known, while it pays; then run."""
         while self._credit > 0 and position + 8 <= stop:
             tag, length = header_at(frame, buffer, position)
             found = self._layout.find(tag)
-            if found is None:
-                self._credit -= _PRICE
-            else:
+            if found is not None:
                 position = self._follow(*found, frame, kept, buffer, position, stop)
                 if position + 8 > stop:
-                    break
+                    return position
                 _, length = header_at(frame, buffer, position)
             following = run(buffer, position, min(stop, position + 8 + length))
             if following == position:
-                break
+                return position
+            if found is None:
+                self._credit -= _PRICE
             position = following
-        return position
+        return run(buffer, position, stop)
 
     def _follow(
         self,
@@ -232,47 +319,78 @@ class Recall:
     ) -> int:
         """Pass elements from number `first` of a segment on, as long as they differ in their length only."""
         segments = self._layout.segments
-        until_length = 4 if frame.implicit else 6  # bytes of a header
         while True:
             segment = segments[number]
-            starts = segment.starts
-            start = starts[first]
+            if segment.head:
+                if bytes(buffer[position : position + len(segment.head)]) != segment.head:
+                    return position
+                position, passed = self._pass_one(frame, kept, buffer, position, stop)
+                if not passed or not segment.continues:
+                    return position
+                number += 1
+                continue
+            start = segment.starts[first]
             end = position + segment.length - start
             if end > stop:
                 return position
             raw = bytes(buffer[position:end])
             at = segment.difference(raw, start)
-            until = len(starts) if at < 0 else bisect_right(starts, at) - 1
-            _keep(kept, segment, raw, first, until)
-            self._matched += until - first
-            self._credit += until - first
+            until = len(segment.starts) if at < 0 else bisect_right(segment.starts, at) - 1
+            segment.keep(kept, raw, first, until)
+            count = segment.counts[until] - segment.counts[first]
+            self._matched += count
+            self._credit += count
             if at < 0:
                 position = end
             else:
-                self._credit -= _PRICE
-                position += starts[until] - start
-                if at - starts[until] < until_length or self._credit <= 0:
+                position += segment.starts[until] - start
+                if not self._is_longer(segment, until, at, frame, buffer, position):
                     return position
-                tag, length = header_at(frame, buffer, position)
-                following = position + 8 + length
-                if following > stop:
+                position, passed = self._pass_one(frame, kept, buffer, position, stop)
+                if not passed:
                     return position
-                if tag in VALUE_TAGS:
-                    kept.keep(tag, buffer[position + 8 : following])
-                self._matched += 1
-                position = following
                 first = until + 1
-                if first < len(starts):
+                if first < len(segment.starts):
                     continue
             if not segment.continues:
                 return position
             number, first = number + 1, 0
 
+    def _is_longer(
+        self, segment: Segment, until: int, at: int, frame: Frame, buffer: Buffer, position: int
+    ) -> bool:
+        """Whether an element, which differs at byte `at` of its segment, is plain and differs in length."""
+        within = at - segment.starts[until]
+        if within < 4:
+            self._credit -= _PRICE
+            return False
+        self._slot.note(header_at(frame, buffer, position)[0])
+        if segment.plain[until] and within >= (4 if frame.implicit else 6):
+            return True
+        self._credit -= _PRICE
+        return False
+
+    def _pass_one(
+        self, frame: Frame, kept: KeptValues, buffer: Buffer, position: int, stop: int
+    ) -> tuple[int, bool]:
+        """Pass a plain element, unless it is cut or this does not pay any more."""
+        self._credit -= _PRICE
+        if self._credit <= 0 or position + 8 > stop:
+            return position, False
+        tag, length = header_at(frame, buffer, position)
+        following = position + 8 + length
+        if following > stop:
+            return position, False
+        if tag in VALUE_TAGS:
+            kept.keep(tag, buffer[position + 8 : following])
+        self._matched += 1
+        return following, True
+
 
 class LayoutMemory:
     """The layouts of the kinds of data sets that came last; bounded, whatever comes.
 
-    For use by one thread.
+    For use by one thread, and by scanners with the same limits.
     """
 
     def __init__(self) -> None:
@@ -284,7 +402,7 @@ class LayoutMemory:
 
         Args:
             sop_class_uid: announced for it; need not be true.
-            transfer_syntax_uid: announced for it; need not be true.
+            transfer_syntax_uid: of the scanner.
 
         Returns:
             for one scan; None when this one is to be scanned without.
@@ -302,21 +420,40 @@ class LayoutMemory:
 
 
 class _Slot:
-    __slots__ = ("layout", "misses", "pause")
+    """What is remembered of one kind."""
+
+    __slots__ = ("_layout", "_loose", "_news", "_pause", "_uses", "misses")
 
     def __init__(self) -> None:
-        self.layout: Layout | None = None
         self.misses = 0  # in a row
-        self.pause = 0  # data sets until one is learned again
+        self._layout: Layout | None = None
+        self._loose: set[int] = set()  # tags of what was seen to vary
+        self._news = False  # there are such that the layout does not know
+        self._pause = 0  # data sets until one is learned again
+        self._uses = 0
 
     def recall(self) -> Recall | None:
-        if self.layout is not None and self.misses < _PATIENCE:
-            return Recall(self, self.layout, learning=False)
-        if self.pause:
-            self.pause -= 1
+        self._uses += 1
+        if self._layout is not None and self.misses < _PATIENCE:
+            learning = self._news and not self._uses & (self._uses - 1)
+            layout = Layout(frozenset(self._loose)) if learning else self._layout
+            return Recall(self, layout, learning=learning)
+        if self._pause:
+            self._pause -= 1
             return None
-        self.pause = _PAUSE
-        return Recall(self, Layout(), learning=True)
+        self._pause = _PAUSE
+        self._loose.clear()
+        return Recall(self, Layout(frozenset()), learning=True)
+
+    def learned(self, layout: Layout) -> None:
+        self._layout = layout
+        self._news = False
+        self.misses = min(self.misses, _PATIENCE - 1)
+
+    def note(self, tag: int) -> None:
+        if len(self._loose) < _MOST_LOOSE and tag not in self._loose:
+            self._loose.add(tag)
+            self._news = True
 
 
 def header_at(frame: Frame, buffer: Buffer, position: int) -> tuple[int, int]:
@@ -326,18 +463,3 @@ def header_at(frame: Frame, buffer: Buffer, position: int) -> tuple[int, int]:
     else:
         group, element, _, length = frame.order.explicit(buffer, position)
     return group << 16 | element, length
-
-
-def _keep(kept: KeptValues, segment: Segment, raw: bytes, first: int, until: int) -> None:
-    """Keep the wanted values of elements `first` to `until`; `raw` starts at the first of them."""
-    skipped = segment.starts[first]
-    values = kept.values
-    for number, start, end, tag in segment.wanted:
-        if number >= until:
-            return
-        if number < first:
-            continue
-        if tag in UNIQUE_TAGS:
-            kept.keep(tag, raw[start - skipped : end - skipped])
-        else:
-            values[tag] = raw[start - skipped : end - skipped]

@@ -41,7 +41,7 @@ from services.archive.invalid_data_set import (
     TruncatedDataSet,
 )
 from services.archive.kept_values import KeptValues, cap_of
-from services.archive.layouts import Recall
+from services.archive.layouts import Recall, Run
 from services.archive.transfer_syntaxes import encoding_of
 
 _NEVER = 1 << 62  # a position beyond every data set
@@ -179,10 +179,9 @@ class HeaderScanner:
                 run = self._implicit_run if frame.implicit else self._explicit_run
                 reach = min(stop, position + _LONGEST_RUN)
                 if self._recall is None or self._outer:
-                    following, recalled = run(buffer, position, reach), 0
+                    following = run(buffer, position, reach)
                 else:
-                    following, recalled = self._recall.pass_run(run, frame, kept, buffer, position, reach)
-                self._count(recalled)
+                    following = self._recalled_run(run, buffer, base, position, reach)
                 if following + 8 <= stop:
                     following = self._element(buffer, base, following)
             elif kind is _SEQUENCE:
@@ -239,7 +238,7 @@ class HeaderScanner:
                     values[tag] = bytes(buffer[position + 8 : following])
             position = following
             count += 1
-        self._elements += count
+        self._count(count)
         return position
 
     def _implicit_run(self, buffer: Buffer, position: int, stop: int) -> int:
@@ -268,8 +267,20 @@ class HeaderScanner:
                     values[tag] = bytes(buffer[position + 8 : following])
             position = following
             count += 1
-        self._elements += count
+        self._count(count)
         return position
+
+    def _recalled_run(self, run: Run, buffer: Buffer, base: int, position: int, stop: int) -> int:
+        """Pass what `run` would pass, and maybe elements behind it, by what is known of the data set."""
+        recall, elements = self._recall, self._elements
+        if recall is None or elements + (stop - position) // 8 > self._max_elements:
+            self._recall = None  # too many may be at hand, and must be noticed one by one
+            return run(buffer, position, stop)
+        following, passed = recall.pass_run(
+            run, self._frame, self._kept, buffer, base, position, stop, elements
+        )
+        self._count(passed)
+        return following
 
     def _element(self, buffer: Buffer, base: int, position: int) -> int:
         """Take one element of any sort, or the delimiter of the item; 8 bytes of it are there."""
