@@ -157,12 +157,12 @@ def test_a_peer_that_takes_only_implicit_vr_is_served(tmp_path: Path) -> None:
         (("--refuse",), "association rejected permanently: no reason given by the service user"),
         (("--abort-after",), f"failed: {CT}: the peer aborted: aborted by the service user"),
         (("--abort-during",), f"failed: {CT}: the peer aborted: aborted by the service user"),
-        (("--sleep-during", "3"), f"failed: {CT}: no response within 1 s"),
+        (("--sleep-during", "10"), f"failed: {CT}: no response within 3 s"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_a_fault_of_the_peer_is_a_failure(tmp_path: Path, switch: tuple[str, ...], said: str) -> None:
-    timeout = ("--timeout", "1") if "--sleep-during" in switch else ()
+    timeout = ("--timeout", "3") if "--sleep-during" in switch else ()
     with storescp(tmp_path / "received", *switch) as peer:
         done = send(peer.port, peer.ae_title, CT, *timeout)
         assert done.returncode == 1, (done, peer.output)
