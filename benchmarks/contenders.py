@@ -1,6 +1,7 @@
 """The servers that are compared, each started on an empty directory and removed after."""
 
 import importlib.metadata
+import importlib.util
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,13 +16,16 @@ _BIN = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Contender:
-    """A server of the comparison; `conditions` says how it is set up."""
+    """A server of the comparison; `conditions` says how it is set up, `idle` how many idle associations it is
+    given, `wanted` what to do where it is not there."""
 
     name: str
     conditions: str
     start: Callable[[Path], AbstractContextManager[Peer]]
     version: Callable[[], str]
     is_there: Callable[[], bool]
+    wanted: str
+    idle: int = 100
 
 
 def _start_ours(directory: Path) -> AbstractContextManager[Peer]:
@@ -66,10 +70,11 @@ def _start_orthanc(directory: Path) -> AbstractContextManager[Peer]:
 CONTENDERS = (
     Contender(
         "ours",
-        "durability process",
+        "durability process; structure of each data set checked, no index",
         _start_ours,
         lambda: importlib.metadata.version("dicom-server"),
         lambda: (_BIN / "dicom-server").exists(),
+        "make install",
     ),
     Contender(
         "storescp",
@@ -77,6 +82,8 @@ CONTENDERS = (
         _start_storescp,
         lambda: run_peer("storescp", "--version").output.split()[2],
         lambda: find_peer("storescp") is not None,
+        "apt-get install dcmtk",
+        idle=16,  # a process each
     ),
     Contender(
         "Orthanc",
@@ -84,12 +91,14 @@ CONTENDERS = (
         _start_orthanc,
         lambda: run_peer("Orthanc", "--version").output.split()[1],
         lambda: find_peer("Orthanc") is not None,
+        "apt-get install orthanc",
     ),
     Contender(
         "pynetdicom",
-        "writes the bytes as received, no index",
+        "all its storage contexts, writes the bytes as received, no index",
         _start_pynetdicom,
         lambda: importlib.metadata.version("pynetdicom"),
-        lambda: True,
+        lambda: importlib.util.find_spec("pynetdicom") is not None,
+        "pip install pynetdicom",
     ),
 )

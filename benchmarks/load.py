@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from benchmarks import messages
+from benchmarks.forks import die_with
 from dul.decode import decode_pdu
 from dul.enums import ContextResult
 from dul.negotiated import maximum_length_of
@@ -115,12 +116,14 @@ class _Worker:
     ) -> None:
         self._ours, theirs = socket.socketpair()
         self._ours.settimeout(PATIENCE + 4 * seconds)
+        parent = os.getpid()
         self._pid = os.fork()
         if self._pid:
             theirs.close()
             return
         code = 1
         try:
+            die_with(parent)
             self._ours.close()
             if instances is not None:
                 instances.become(number)
@@ -185,15 +188,9 @@ class Association:
 
     def exchange(self, message: bytes | bytearray) -> Callable[[], None]:
         """Send a message once and return what sends it again, as it then stands, and waits for Success."""
-        self.sock.sendall(message)
-        pdu_type, body = receive_pdu(self.sock)
-        at = body.find(_STATUS) + len(_STATUS)
-        if pdu_type != 4 or at < len(_STATUS):
-            raise LoadError(f"no response but a PDU of type {pdu_type}: {body[:200].hex()}")
-        length, status = len(body) + 6, slice(at + 6, at + 8)
-        if body[at : at + 2] != _SUCCESS:
-            raise LoadError(f"status {int.from_bytes(body[at : at + 2], 'little'):04X}H")
         sock = self.sock
+        sock.sendall(message)
+        length, status = _place_of_status(*receive_pdu(sock))
         sendall, recv, acknowledge = sock.sendall, sock.recv, sock.setsockopt
         tcp, quickack = socket.IPPROTO_TCP, socket.TCP_QUICKACK
 
@@ -221,6 +218,16 @@ class Association:
     def __exit__(self, *_error: object) -> None:
         if self.sock.fileno() >= 0:
             self.release()
+
+
+def _place_of_status(pdu_type: int, body: bytes) -> tuple[int, slice]:
+    """How long a response is, its header included, and where its status stands, which is Success in this one."""
+    at = body.find(_STATUS) + len(_STATUS)
+    if pdu_type != 4 or at < len(_STATUS):
+        raise LoadError(f"no response but a PDU of type {pdu_type}: {body[:200].hex()}")
+    if body[at : at + 2] != _SUCCESS:
+        raise LoadError(f"status {int.from_bytes(body[at : at + 2], 'little'):04X}H")
+    return len(body) + 6, slice(at + 6, at + 8)
 
 
 def connect(port: int) -> socket.socket:
@@ -265,22 +272,29 @@ def _associate(
 ) -> None:
     """Connect, associate, C-ECHO, release, close: the answers are as long each time."""
     request, echo = messages.associate_rq(called_ae, work.contexts), messages.c_echo()
-    lengths = []
+    answers = []
     sock = connect(port)
     for message in (request, echo, messages.RELEASE_RQ):
         sock.sendall(message)
-        lengths.append(6 + len(receive_pdu(sock)[1]))
+        answers.append(receive_pdu(sock))
     sock.close()
-    steps = tuple(zip((request, echo, messages.RELEASE_RQ), (2, 4, 6), lengths, strict=True))
+    lengths = [6 + len(body) for _, body in answers]
+    _, status = _place_of_status(*answers[1])
+    # Of each answer: how long it is, and bytes of it that have to be there.
+    steps = (
+        (request, lengths[0], slice(0, 1), b"\x02"),
+        (echo, lengths[1], status, _SUCCESS),
+        (messages.RELEASE_RQ, lengths[2], slice(0, 1), b"\x06"),
+    )
 
     def once() -> None:
         sock = connect(port)
-        for message, pdu_type, length in steps:
+        for message, length, place, expected in steps:
             sock.sendall(message)
             answer = sock.recv(length)
             while len(answer) < length and (more := sock.recv(length - len(answer))):
                 answer += more
-            if len(answer) != length or answer[0] != pdu_type:
+            if len(answer) != length or answer[place] != expected:
                 raise LoadError(f"unexpected answer {answer[:200].hex()}")
         sock.close()
 

@@ -1,5 +1,9 @@
-"""What an idle association costs: growth of a server's memory, its forked children included, shared pages
-counted once (PSS)."""
+"""What an idle association costs: growth of a server's memory, its forked children included, pages they share
+counted once (PSS).
+
+Pages of files (program and libraries) are left out. PSS divides them among all processes that map them, so that
+any other Python started or ended meanwhile would show as a megabyte of ours, and associations add none.
+"""
 
 import time
 from pathlib import Path
@@ -20,7 +24,7 @@ def memory_per_association(work: Work, port: int, called_ae: str, pid: int) -> f
 
 
 def _settled(pid: int) -> int:
-    """PSS in KiB once it no longer changes, or after two seconds."""
+    """KiB of the family once they no longer change, or after two seconds."""
     last = -1
     for _ in range(10):
         time.sleep(0.2)
@@ -51,4 +55,4 @@ def _pss(pid: int) -> int:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))

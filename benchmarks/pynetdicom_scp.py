@@ -19,7 +19,7 @@ def main(port: int, directory: Path) -> None:
     ae = AE("BENCH")
     ae.maximum_associations = 1000
     ae.maximum_pdu_size = 131072
-    ae.supported_contexts = [*AllStoragePresentationContexts[:126]]
+    ae.supported_contexts = AllStoragePresentationContexts
     ae.add_supported_context("1.2.840.10008.1.1")
     ae.start_server(("127.0.0.1", port), evt_handlers=[(evt.EVT_C_STORE, keep)])
 

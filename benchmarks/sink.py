@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks import messages
+from benchmarks.forks import die_with
 from benchmarks.load import Work, receive_pdu
 from dimse.command_set import encode_command_set
 from dimse.messages import CEchoRSP, CStoreRSP
@@ -26,9 +27,12 @@ _RELEASE_RP = encode_pdu(AReleaseRP())
 def sink(work: Work) -> Iterator[int]:
     """Serve one kind of work, and yield the port."""
     with socket.create_server((HOST, 0), backlog=128) as listener:
+        parent = os.getpid()
         pid = os.fork()
         if not pid:
             try:
+                die_with(parent)
+                os.setpgid(0, 0)
                 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
                 _serve(listener, work)
             finally:
