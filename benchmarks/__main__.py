@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.contenders import AE_TITLE, CONTENDERS, Contender
+from benchmarks.forks import adopt_orphans, bury_orphans
 from benchmarks.load import LoadError, Work, bounded, measure
 from benchmarks.memory import memory_per_association
 from benchmarks.report import SINK, Results, report, save
@@ -62,6 +63,7 @@ def main() -> int:
         sys.exit("none of the servers is installed: " + "; ".join(f"{c.name}: {c.wanted}" for c in absent))
     seconds = options.seconds or (0.4 if options.quick else 2.0)
     pinned = not options.any_core
+    adopt_orphans()
     results = Results(contenders, absent, options.rounds, seconds, pinned=pinned)
     begun = time.monotonic()
     with (
@@ -124,6 +126,7 @@ def _one_round(
         if work.kind != "memory":
             with sink(work) as port:
                 results.add(work, SINK, measure(limited, port, AE_TITLE, seconds))
+            bury_orphans()
         first = turn % len(contenders)
         for contender in contenders[first:] + contenders[:first]:
             step(f"{work.name}: {contender.name}")
@@ -167,6 +170,7 @@ def _measure(work: Work, contender: Contender, directory: Path, seconds: float) 
                 return memory_per_association(idle, peer.port, AE_TITLE, peer.process.pid)
             return measure(work, peer.port, AE_TITLE, seconds)
     finally:
+        bury_orphans()
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -219,4 +223,7 @@ def _names_of_works() -> str:
 if __name__ == "__main__":
     if not hasattr(os, "fork"):
         sys.exit("the load generator forks: run it on Linux")
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -9,8 +9,8 @@ from pathlib import Path
 class ProcessorTime:
     """Started before a run; tells after it what share of the machine others took, so that a polluted run shows.
 
-    Ours is what we and all children we have waited for used. What the kernel takes for nobody (interrupts), and
-    processes whose end nobody waits for, count as others'; a quiet machine shows a few percent.
+    Ours is what we and all children we have waited for used (see `forks.bury_orphans`). What the kernel takes for
+    nobody counts as others', about one percent.
     """
 
     def __init__(self) -> None:

@@ -17,10 +17,8 @@ from benchmarks.targets import NOT_MEASURED, OURS, TARGETS, Verdict
 
 SINK = "sink"
 _HEADINGS = {SINK: "load generator alone"}
-_BUSY = 0.5
-"""Load average above which something else was running, so that figures are polluted."""
-_SHARE_OF_OTHERS = 0.1
-"""Share of the machine, while we measured, above which they are polluted too."""
+_SHARE_OF_OTHERS = 0.05
+"""Share of the machine that others took while we measured, above which figures are polluted."""
 _NEAR_THE_SINK = 0.67
 """Share of the load generator's own rate above which a figure shows the generator more than the server."""
 _PACKAGES = ("uvloop", "msgspec", "pydicom")
@@ -113,8 +111,6 @@ class Results:
     def warnings(self) -> list[str]:
         """What a reader has to know before the figures: pollution, servers left out, failures."""
         found = []
-        if self.load_before > _BUSY:
-            found.append(f"**Polluted**: load average {self.load_before:.2f} before the first measurement.")
         if (self._share_of_others or 0) > _SHARE_OF_OTHERS:
             share = _percent(self._share_of_others)
             found.append(f"**Polluted**: others took {share} of the machine during the run.")

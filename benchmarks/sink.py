@@ -33,7 +33,6 @@ def sink(work: Work) -> Iterator[int]:
             try:
                 die_with(parent)
                 os.setpgid(0, 0)
-                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
                 _serve(listener, work)
             finally:
                 os._exit(1)
