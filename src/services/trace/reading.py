@@ -4,6 +4,8 @@ What `dul` and `dimse` read strictly, to refuse it, is read here to be shown: no
 read is handed over with the reason. Kept small on purpose: what a PDU or message means is for others.
 """
 
+from struct import Struct as Layout
+
 from msgspec import Struct
 
 from dimse.command_set import decode_command_set
@@ -20,6 +22,7 @@ LONGEST_PDU = 16 << 20
 KEPT_OF_A_DATA_SET = 1 << 20
 """How much of a data set is kept for those who want to look inside, in bytes; all of it is counted."""
 
+_unpack_element = Layout("<HHI").unpack_from
 _AFTERWARDS = UnrecognizedPDU("bytes after something that is no PDU")
 
 
@@ -185,3 +188,16 @@ class MessageReader:
         )
         self._clear()
         return message
+
+
+def command_elements(command: bytes) -> dict[int, bytes]:
+    """The elements of a command set by element number, as far as they can be made out; the first of each counts."""
+    found: dict[int, bytes] = {}
+    start = 0
+    while start + 8 <= len(command):
+        group, number, length = _unpack_element(command, start)
+        start += 8
+        if group == 0:
+            found.setdefault(number, command[start : start + length])
+        start += length
+    return found
