@@ -1,0 +1,223 @@
+"""`dicom-conformance`: what does a DICOM peer do with what it is sent, and what should it have done?"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.client import (
+    CallingAE,
+    Peer,
+    TLSAuthorities,
+    TLSCertificate,
+    TLSInsecure,
+    TLSPrivateKey,
+    new_app,
+    tls_context,
+)
+from services.cli.client import run as run_loop
+from services.cli.common import ExitCode, ae_title, fail, progress, usage_error
+
+if TYPE_CHECKING:
+    from services.conformance.case import Case
+    from services.conformance.results import Run
+    from services.conformance.target import Target
+
+app = new_app("dicom-conformance")
+
+Suites = Annotated[
+    str | None,
+    typer.Option(
+        "--suite",
+        "-s",
+        metavar="SUITE,…",
+        help="Only these: ul, negotiation, pdata, dimse, storage, query, retrieve, security, endurance.",
+        show_default="all",
+    ),
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--case", "-c", metavar="ID", help="Only this case, or all its variants; may be given again."
+    ),
+]
+
+
+@app.callback()
+def main() -> None:
+    """Test DICOM peers at the level of bytes: what is sent, what must come back, and the clause that says so."""
+
+
+@app.command()
+def run(
+    peer: Peer,
+    called_ae: Annotated[
+        str,
+        typer.Option(
+            "--called-ae", "--called-aet", parser=ae_title, metavar="AE", help="The AE title of the peer."
+        ),
+    ],
+    aet: CallingAE = "CONFORMANCE",
+    suite: Suites = None,
+    case: Ids = None,
+    allow_write: Annotated[
+        bool,
+        typer.Option(
+            "--allow-write",
+            help="Also play the cases that store instances, of their own making, in the peer.",
+        ),
+    ] = False,
+    move_dest: Annotated[
+        str | None,
+        typer.Option(
+            "--move-dest",
+            parser=ae_title,
+            metavar="AE",
+            help="A title the peer knows as a C-MOVE destination at our --move-port.",
+            show_default="C-MOVE sub-operations are not tested",
+        ),
+    ] = None,
+    move_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where we listen for C-MOVE sub-operations.")
+    ] = 11113,
+    move_host: Annotated[
+        str, typer.Option(help="The address we listen at for them; 0.0.0.0 for all.")
+    ] = "127.0.0.1",
+    artim: Annotated[
+        float, typer.Option(min=0.1, metavar="S", help="The peer's ARTIM timer, in seconds.")
+    ] = 30.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", "-t", min=0.1, metavar="S", help="How long an answer may take.")
+    ] = 5.0,
+    max_time: Annotated[
+        float,
+        typer.Option("--max-time", min=1.0, metavar="S", help="After it no case is begun or gone on with."),
+    ] = 120.0,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report for people.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write JSON, with every byte that was exchanged.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print every case, not only those that tell something.")
+    ] = False,
+    tls_ca: TLSAuthorities = None,
+    tls_certificate: TLSCertificate = None,
+    tls_private_key: TLSPrivateKey = None,
+    tls_insecure: TLSInsecure = False,
+) -> None:
+    """Test an SCP: any server, over TCP or TLS.
+
+    Nothing is changed in it unless --allow-write is given. Exit code 0: no case failed. 1: some did.
+    2: the command line makes no sense, or the peer cannot be reached.
+    """
+    from services.conformance.target import Target
+
+    cases = _select(suite, case)
+    outputs = [path for path in (html, junit, json) if path is not None]
+    for path in outputs:
+        if not path.absolute().parent.is_dir():
+            usage_error(f"{path}: there is no directory {path.absolute().parent}")
+    target = Target(
+        host=peer.host,
+        port=peer.port,
+        called_ae=called_ae.encode(),
+        calling_ae=aet.encode(),
+        tls=tls_context(peer, tls_ca, tls_certificate, tls_private_key, tls_insecure),
+        timeout=timeout,
+        artim=artim,
+        allow_write=allow_write,
+        move_destination=(move_dest or "").encode(),
+        move_host=move_host,
+        move_port=move_port if move_dest else 0,
+    )
+    command = shlex.join(["dicom-conformance", *sys.argv[1:]])
+    result = run_loop(_run(target, cases, str(peer), max_time, command))
+    from services.conformance.report_data import as_json, as_junit
+    from services.conformance.report_html import render
+    from services.conformance.report_text import report_lines
+
+    for path, content in ((json, as_json), (junit, as_junit), (html, lambda run: render(run).encode())):
+        if path is not None:
+            _write(path, content(result))
+    for line in report_lines(result, verbose=verbose):
+        typer.echo(line)
+    for path in outputs:
+        typer.echo(f"written: {path}")
+    raise typer.Exit(int(ExitCode.FAILURE if result.has_failed else ExitCode.SUCCESS))
+
+
+@app.command("list")
+def list_cases(suite: Suites = None) -> None:
+    """List the cases: id, title, what a case needs."""
+    from services.conformance.report_text import list_lines
+
+    for line in list_lines(_select(suite, None)):
+        typer.echo(line)
+
+
+@app.command()
+def explain(
+    case: Annotated[list[str], typer.Argument(metavar="ID…", help="Ids of cases, as `list` prints them.")],
+) -> None:
+    """Explain cases: what is sent, what must come back, and the clause."""
+    from services.conformance.report_text import explain_lines
+
+    for number, each in enumerate(_select(None, case)):
+        if number:
+            typer.echo("")
+        for line in explain_lines(each):
+            typer.echo(line)
+
+
+async def _run(target: "Target", cases: "list[Case]", address: str, max_time: float, command: str) -> "Run":
+    from services.conformance.probe import Unreachable, new_run, probe
+    from services.conformance.runner import run
+
+    target.run = new_run()
+    try:
+        await probe(target)
+    except Unreachable as error:
+        fail(str(error), ExitCode.USAGE)
+    with progress("testing", len(cases)) as advance:
+        return await run(
+            cases,
+            target,
+            address=address,
+            max_time=max_time,
+            on_result=lambda result: advance(1),
+            command=command,
+        )
+
+
+def _select(suites: str | None, ids: list[str] | None) -> "list[Case]":
+    from services.conformance.cases import select
+    from services.conformance.case import Suite
+
+    wanted: list[Suite] = []
+    for name in (suites or "").split(","):
+        if not name.strip():
+            continue
+        try:
+            wanted.append(Suite(name.strip().lower()))
+        except ValueError:
+            usage_error(f"--suite {name.strip()}: there is {', '.join(suite.value for suite in Suite)}")
+    if not wanted and not ids:
+        wanted = list(Suite)
+    try:
+        return select(wanted, ids or [])
+    except KeyError as error:
+        usage_error(f"no case has the id {error.args[0]}: `dicom-conformance list` prints all")
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror or error}", ExitCode.USAGE)
+
+
+if __name__ == "__main__":
+    app()
