@@ -135,13 +135,9 @@ def run(
     )
     command = shlex.join(["dicom-conformance", *sys.argv[1:]])
     result = run_loop(_run(target, cases, str(peer), max_time, command))
-    from services.conformance.report_data import as_json, as_junit
-    from services.conformance.report_html import render
+    _write_reports(result, html=html, junit=junit, json=json)
     from services.conformance.report_text import report_lines
 
-    for path, content in ((json, as_json), (junit, as_junit), (html, lambda run: render(run).encode())):
-        if path is not None:
-            _write(path, content(result))
     for line in report_lines(result, verbose=verbose):
         typer.echo(line)
     for path in outputs:
@@ -193,8 +189,8 @@ async def _run(target: "Target", cases: "list[Case]", address: str, max_time: fl
 
 
 def _select(suites: str | None, ids: list[str] | None) -> "list[Case]":
-    from services.conformance.cases import select
     from services.conformance.case import Suite
+    from services.conformance.cases import select
 
     wanted: list[Suite] = []
     for name in (suites or "").split(","):
@@ -210,6 +206,19 @@ def _select(suites: str | None, ids: list[str] | None) -> "list[Case]":
         return select(wanted, ids or [])
     except KeyError as error:
         usage_error(f"no case has the id {error.args[0]}: `dicom-conformance list` prints all")
+
+
+def _write_reports(result: "Run", *, html: Path | None, junit: Path | None, json: Path | None) -> None:
+    from services.conformance.report_data import as_json, as_junit
+
+    if json is not None:
+        _write(json, as_json(result))
+    if junit is not None:
+        _write(junit, as_junit(result))
+    if html is not None:
+        from services.conformance.report_html import render
+
+        _write(html, render(result).encode())
 
 
 def _write(path: Path, content: bytes) -> None:
