@@ -1,9 +1,21 @@
 """The cases, a module to a suite."""
 
 from services.conformance.case import Case, Suite
-from services.conformance.cases import negotiation, pdata, ul
+from services.conformance.cases import (
+    dimse,
+    endurance,
+    negotiation,
+    pdata,
+    query,
+    retrieve,
+    security,
+    storage,
+    ul,
+)
 
-CASES: tuple[Case, ...] = (*ul.CASES, *negotiation.CASES, *pdata.CASES)
+_MODULES = (ul, negotiation, pdata, dimse, storage, query, retrieve, security, endurance)
+
+CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.CASES)
 """All of them, in the order they are listed and played."""
 
 
