@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run peers test lint format cover bench clean
+.PHONY: help install run peers test lint format cover bench conformance-matrix clean
 
 help:
 	@echo "make install   environment in $(VENV), console commands in $(BIN)"
@@ -13,6 +13,7 @@ help:
 	@echo "               PYTEST='-k scanner -x' adds to the command line of pytest"
 	@echo "make lint      ruff, mypy, import rules       make format    ruff writes the style"
 	@echo "make cover     tests with branch coverage     make bench     beside real peers; QUICK=1: two minutes"
+	@echo "make conformance-matrix   every conformance case against every peer, into docs/"
 
 # Stamps, so that a repeated call installs nothing: one for what a user has, one for what a developer has on top.
 INSTALLED := $(VENV)/.installed
@@ -57,6 +58,9 @@ cover: peers $(DEVELOPMENT)
 
 bench: peers $(DEVELOPMENT)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick,--save benchmarks) $(BENCH)
+
+conformance-matrix: peers $(DEVELOPMENT)
+	PYTHONPATH=tests $(BIN)/python scripts/conformance_matrix.py --output docs/conformance-matrix.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist

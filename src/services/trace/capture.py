@@ -11,6 +11,7 @@ what might be missed is reported. Knows nothing of DICOM; `services.trace.tcp` p
 import ipaddress
 import struct
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import BinaryIO, TypeAlias
 
 from msgspec import Struct
@@ -122,9 +123,13 @@ class CaptureReader:
             CaptureError: it ended before anything told what it is.
         """
         if self._take == self._take_file_header:
-            raise CaptureError(f"no capture: it ends after {len(self._pending)} bytes, inside the file header")
+            raise CaptureError(
+                f"no capture: it ends after {len(self._pending)} bytes, inside the file header"
+            )
         if self._pending or self._skip:
-            self._tell("ends", f"the capture ends inside a packet, {len(self._pending)} bytes after its start")
+            self._tell(
+                "ends", f"the capture ends inside a packet, {len(self._pending)} bytes after its start"
+            )
 
     # -- pieces of the file; each takes one from what is pending, or returns False to wait for more
 
@@ -154,8 +159,10 @@ class CaptureReader:
             ticks = {0xA1B2C3D4: 10**6, 0xA1B23C4D: 10**9}.get(struct.unpack(order + "I", magic)[0])
             if ticks is not None:
                 return self._take_pcap_header(order, ticks)
-        advice = "unpack it first: it is compressed with gzip" if magic[:2] == b"\x1f\x8b" else (
-            "give a file that tcpdump, dumpcap or Wireshark wrote as pcap or pcapng"
+        advice = (
+            "unpack it first: it is compressed with gzip"
+            if magic[:2] == b"\x1f\x8b"
+            else ("give a file that tcpdump, dumpcap or Wireshark wrote as pcap or pcapng")
         )
         raise CaptureError(f"no capture: it begins with {magic.hex(' ')}; {advice}")
 
@@ -333,6 +340,11 @@ _NETWORK_LAYERS: dict[int, Callable[[bytes], int | None]] = {
 """By link type: where in a frame the IP header starts, or None where it carries something else."""
 
 
+@lru_cache(1024)
+def _text(address: bytes) -> str:
+    return str(ipaddress.ip_address(address))
+
+
 def _segment(link: int, at: float, data: bytes, original: int) -> Packet | None:
     """The TCP segment of a frame that had `original` bytes; None where there is none in it."""
     start = _NETWORK_LAYERS[link](data)
@@ -392,8 +404,8 @@ def _tcp(at: float, data: bytes, start: int, end: int, addresses: bytes) -> Pack
     half = len(addresses) // 2
     return Packet(
         at,
-        (str(ipaddress.ip_address(addresses[:half])), from_port),
-        (str(ipaddress.ip_address(addresses[half:])), to_port),
+        (_text(addresses[:half]), from_port),
+        (_text(addresses[half:]), to_port),
         sequence,
         acknowledgment,
         flags,
