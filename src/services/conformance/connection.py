@@ -5,6 +5,7 @@ Sends whatever it is told to; reads PDUs and messages as the trace does. Knows n
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -21,6 +22,8 @@ from services.trace.reading import MessageReader, PDUReader, ReadMessage, ReadPD
 
 _CHUNK = 1 << 16
 _KEPT_OF_A_CONNECTION = 4 << 20
+_GONE = (OSError, RuntimeError)
+"""What writing raises where the connection is gone: uvloop says RuntimeError, and does not call it closing before."""
 
 
 class Move(Enum):
@@ -134,7 +137,7 @@ class Connection:
         """
         self._note(Move.SENT, data)
         step = piece or max(1, len(data))
-        with contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(*_GONE, TimeoutError):
             for start in range(0, len(data), step):
                 self._writer.write(data[start : start + step])
                 async with asyncio.timeout(timeout):
@@ -188,7 +191,7 @@ class Connection:
 
     def finish_sending(self) -> None:
         """Close our half (FIN); TLS has no such thing, where nothing happens."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_GONE):
             if self._writer.can_write_eof():
                 self._writer.write_eof()
                 self._note(Move.FINISHED)
@@ -219,6 +222,13 @@ class Connection:
         self._kept += len(kept)
         self.cut = self.cut or len(kept) < len(data)
         self.exchanges.append(Exchange(time.monotonic() - self._begun, move, kept))
+
+
+def cause(error: OSError) -> str:
+    """Why a connection could not be opened, for a person."""
+    if isinstance(error, ssl.SSLError) or not error.errno:
+        return str(error) or type(error).__name__
+    return os.strerror(error.errno)
 
 
 def describe(pdu: AnyPDU) -> str:

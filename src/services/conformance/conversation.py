@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import NoReturn, TypeAlias
 
-from services.conformance.connection import OVER, SILENCE, Connection, Event
+from services.conformance.connection import OVER, SILENCE, Connection, Event, cause
 from services.conformance.target import Target
 from services.conformance.verdict import Finding, Verdict, worst
 
@@ -65,9 +65,10 @@ class Conversation:
                 timeout=target.timeout,
                 number=len(self.connections) + 1,
             )
-        except (OSError, TimeoutError) as error:
-            cause = str(error) or f"no connection within {target.timeout:g} s"
-            self.inconclusive("a connection", cause)
+        except TimeoutError:
+            self.inconclusive("a connection", f"none within {target.timeout:g} s")
+        except OSError as error:
+            self.inconclusive("a connection", cause(error))
         self.connections.append(connection)
         return connection
 

@@ -11,7 +11,7 @@ from dul.pdus import (
     MaximumLengthSubItem,
 )
 from services.conformance.building import EXPLICIT, IMPLICIT, RELEASE_RQ, context
-from services.conformance.connection import Connection, Event
+from services.conformance.connection import Connection, Event, cause
 from services.conformance.player import lives
 from services.conformance.target import STORAGE_CLASSES, SYNTAXES, Offer, Service, Target
 
@@ -51,7 +51,7 @@ async def probe(target: Target) -> Offer:
     except TimeoutError:
         raise Unreachable(f"{_where(target)}: no connection within {target.timeout:g} s") from None
     except OSError as error:
-        raise Unreachable(f"{_where(target)}: {error.strerror or error}") from None
+        raise Unreachable(f"{_where(target)}: {cause(error)}") from None
     try:
         await connection.send(target.proposing(*contexts))
         event = await connection.receive(target.timeout)
@@ -62,7 +62,7 @@ async def probe(target: Target) -> Offer:
         await connection.receive(target.timeout)
     finally:
         await connection.close()
-    problem = await lives(target)
+    problem = await lives(target, patience=target.timeout)
     if problem:
         raise Unreachable(f"{_where(target)} accepts an association but does not serve it: {problem}")
     target.offer.serves_several = await _serves_several(target)

@@ -27,6 +27,7 @@ async def run(
     max_time: float = 120.0,
     on_result: OnResult = lambda result: None,
     command: str = "",
+    patience: float = 5.0,
 ) -> Run:
     """Play cases against a peer that was probed, and ask after each whether the peer still serves.
 
@@ -37,9 +38,10 @@ async def run(
         max_time: seconds after which no case is begun or gone on with; what is left is inconclusive.
         on_result: told each result as it comes.
         command: how to run the same again, for the report.
+        patience: for how long the peer may fail to serve after a case, in seconds.
     """
     started, begun = time.time(), time.monotonic()
-    runner = _Runner(target, begun + max_time, on_result)
+    runner = _Runner(target, begun + max_time, on_result, patience)
     waiting = [case for case in cases if case.waits]
     serial = [case for case in cases if not case.waits]
     if target.offer.serves_several:
@@ -64,13 +66,14 @@ async def run(
 
 
 class _Runner:
-    def __init__(self, target: Target, deadline: float, on_result: OnResult) -> None:
+    def __init__(self, target: Target, deadline: float, on_result: OnResult, patience: float) -> None:
         self.target = target
         self.results: list[CaseResult] = []
         self.out_of_time = 0
         self.dead = ""
         self._deadline = deadline
         self._on_result = on_result
+        self._patience = patience
         self._silent = 0
 
     async def in_turn(self, cases: Sequence[Case]) -> None:
@@ -103,7 +106,7 @@ class _Runner:
 
     async def _with_liveness(self, result: CaseResult) -> CaseResult:
         """The same result, or a worse one where the peer does not serve after the case."""
-        problem = await lives(self.target)
+        problem = await lives(self.target, patience=self._patience)
         if not problem:
             self._silent = 0
             return result

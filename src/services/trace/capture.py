@@ -8,47 +8,19 @@ what might be missed is reported. Knows nothing of DICOM; `services.trace.tcp` p
 # Read by hand, since what could do it does not fit: dpkt had its last release in 2022, scapy is under the GPL, and
 # bindings of libpcap want the library, a compiler, and a file that has ended.
 
-import ipaddress
 import struct
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import BinaryIO, TypeAlias
 
 from msgspec import Struct
 
-FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
-"""The flags of a TCP segment that mean something here."""
+from services.trace.packets import LINK_TYPES, NotRead, Packet, tcp_segment
 
 LONGEST_PACKET = 1 << 20
 """In bytes. Four times what libpcap captures of a packet at most; a longer one says that the file is damaged."""
 
 _LONGEST_BLOCK = LONGEST_PACKET + (64 << 10)  # pcapng: a packet with its options
 _READ_SIZE = 1 << 16
-
-Endpoint: TypeAlias = tuple[str, int]
-"""An IP address, as text, and a TCP port."""
-
-
-class Packet(Struct, frozen=True, gc=False):
-    """One TCP segment.
-
-    Attributes:
-        at: when it was captured, in seconds since 1970.
-        source, destination: who sent it to whom.
-        sequence, acknowledgment: of its header.
-        flags: `SYN` and the others, ORed.
-        data: of its payload, what the capture has.
-        length: of its payload on the wire; more than there is in `data` where the capture cut the packet short.
-    """
-
-    at: float
-    source: Endpoint
-    destination: Endpoint
-    sequence: int
-    acknowledgment: int
-    flags: int
-    data: bytes
-    length: int
 
 
 class CaptureError(Exception):
@@ -97,6 +69,7 @@ class CaptureReader:
         self._reported: set[str] = set()
         self._pending = bytearray()
         self._position = 0  # in the file, of the first pending byte
+        self._error: CaptureError | None = None
         self._skip = 0  # bytes of a block that nobody wants
         self._number = 0  # of the packet at hand, from 1
         self._order = "<"
@@ -108,20 +81,30 @@ class CaptureReader:
         """Take what came next; return the TCP segments it completed.
 
         Raises:
-            CaptureError: this is no capture, or a damaged one. The reader is of no further use.
+            CaptureError: this is no capture, or a damaged one; what came before was returned. The reader is of no
+                further use.
         """
+        if self._error is not None:
+            raise self._error
         self._pending += data
         found: list[Packet] = []
-        while self._pass_over() and self._take(found):
-            pass
+        try:
+            while self._pass_over() and self._take(found):
+                pass
+        except CaptureError as error:
+            self._error = error
+            if not found:
+                raise
         return found
 
     def finish(self) -> None:
         """Say that the capture has ended; where it ends inside a packet, that is reported.
 
         Raises:
-            CaptureError: it ended before anything told what it is.
+            CaptureError: it ended before anything told what it is, or was damaged.
         """
+        if self._error is not None:
+            raise self._error
         if self._take == self._take_file_header:
             raise CaptureError(
                 f"no capture: it ends after {len(self._pending)} bytes, inside the file header"
@@ -268,7 +251,7 @@ class CaptureReader:
     def _frame(self, link: int, at: float, data: bytes, original: int, found: list[Packet]) -> None:
         self._number += 1
         self._last_time = at
-        if link not in _NETWORK_LAYERS:
+        if link not in LINK_TYPES:
             self._tell(
                 f"link {link}",
                 f"packet {self._number} has link type {link}, which is not read; capture on Ethernet, "
@@ -276,10 +259,10 @@ class CaptureReader:
             )
             return
         try:
-            packet = _segment(link, at, data, max(original, len(data)))
+            packet = tcp_segment(link, at, data, max(original, len(data)))
         except (struct.error, IndexError):
             self._tell("cut", f"packet {self._number} ends inside its headers and is left out")
-        except _NotRead as error:
+        except NotRead as error:
             self._tell(str(error), f"packet {self._number} is {error}, and is left out")
         else:
             if packet is not None:
@@ -298,117 +281,3 @@ class CaptureReader:
 
 
 _MOST_INTERFACES = 4096
-
-# -- protocol headers; each raises struct.error or IndexError where the bytes end too early
-
-
-class _NotRead(Exception):
-    """A packet that may carry TCP and is not read; the text says what it is."""
-
-
-_IPV4, _IPV6 = 0x0800, 0x86DD
-_VLAN_TAGS = frozenset({0x8100, 0x88A8, 0x9100})
-_TCP = 6
-_IPV6_OPTIONS = frozenset({0, 43, 60, 135, 139, 140})  # extension headers of one shape
-_IPV6_FRAGMENT, _IPV6_AUTHENTICATION = 44, 51
-_MOST_HEADERS = 16
-
-_unpack_tcp = struct.Struct(">HHIIBB").unpack_from
-_unpack_16 = struct.Struct(">H").unpack_from
-
-
-def _after_ethernet_type(data: bytes, kind_at: int, start: int) -> int | None:
-    (kind,) = _unpack_16(data, kind_at)
-    for _ in range(_MOST_HEADERS):
-        if kind not in _VLAN_TAGS:
-            break
-        (kind,) = _unpack_16(data, start + 2)
-        start += 4
-    return start if kind in (_IPV4, _IPV6) else None
-
-
-_NETWORK_LAYERS: dict[int, Callable[[bytes], int | None]] = {
-    0: lambda data: 4,  # BSD loopback: an address family in the order of whoever captured
-    108: lambda data: 4,  # OpenBSD loopback
-    1: lambda data: _after_ethernet_type(data, 12, 14),
-    101: lambda data: 0,  # raw IP
-    228: lambda data: 0,  # raw IPv4
-    229: lambda data: 0,  # raw IPv6
-    113: lambda data: _after_ethernet_type(data, 14, 16),  # Linux cooked, version 1
-    276: lambda data: _after_ethernet_type(data, 0, 20),  # and 2
-}
-"""By link type: where in a frame the IP header starts, or None where it carries something else."""
-
-
-@lru_cache(1024)
-def _text(address: bytes) -> str:
-    return str(ipaddress.ip_address(address))
-
-
-def _segment(link: int, at: float, data: bytes, original: int) -> Packet | None:
-    """The TCP segment of a frame that had `original` bytes; None where there is none in it."""
-    start = _NETWORK_LAYERS[link](data)
-    if start is None:
-        return None
-    version = data[start] >> 4
-    if version == 4:
-        return _ipv4(at, data, start, original)
-    return _ipv6(at, data, start, original) if version == 6 else None
-
-
-def _ipv4(at: float, data: bytes, start: int, original: int) -> Packet | None:
-    total, fragment = struct.unpack_from(">2xH2xH", data, start)
-    addresses = data[start + 12 : start + 20]
-    if data[start + 9] != _TCP:
-        return None
-    if fragment & 0x3FFF:
-        raise _NotRead("an IPv4 fragment, and fragments are not put together")
-    # No total length: the network card was to fill it in, when it cuts the segment.
-    end = start + total if total else original
-    header = 4 * (data[start] & 15)
-    if header < 20 or len(addresses) < 8:
-        raise IndexError
-    return _tcp(at, data, start + header, min(end, original), addresses)
-
-
-def _ipv6(at: float, data: bytes, start: int, original: int) -> Packet | None:
-    (length,) = _unpack_16(data, start + 4)
-    end = start + 40 + length if length else original
-    addresses = data[start + 8 : start + 40]
-    kind = data[start + 6]
-    position = start + 40
-    for _ in range(_MOST_HEADERS):
-        if kind == _TCP:
-            return _tcp(at, data, position, min(end, original), addresses)
-        if kind == _IPV6_FRAGMENT and _unpack_16(data, position + 2)[0] & 0xFFF9:
-            raise _NotRead("an IPv6 fragment, and fragments are not put together")
-        if kind == _IPV6_FRAGMENT:
-            size = 8
-        elif kind == _IPV6_AUTHENTICATION:
-            size = 4 * (data[position + 1] + 2)
-        elif kind in _IPV6_OPTIONS:
-            size = 8 * (data[position + 1] + 1)
-        else:
-            return None
-        kind = data[position]
-        position += size
-    return None
-
-
-def _tcp(at: float, data: bytes, start: int, end: int, addresses: bytes) -> Packet:
-    """The segment at `start`, which with its payload ends at `end` in the whole frame."""
-    from_port, to_port, sequence, acknowledgment, offset, flags = _unpack_tcp(data, start)
-    payload = start + 4 * (offset >> 4)
-    if payload < start + 20 or payload > end:
-        raise IndexError
-    half = len(addresses) // 2
-    return Packet(
-        at,
-        (_text(addresses[:half]), from_port),
-        (_text(addresses[half:]), to_port),
-        sequence,
-        acknowledgment,
-        flags,
-        data[payload:end],
-        end - payload,
-    )

@@ -12,8 +12,8 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from dul.framing import HEADER_LENGTH
-from services.trace.capture import ACK, FIN, RST, SYN, Endpoint, Packet
 from services.trace.fields import Side
+from services.trace.packets import ACK, FIN, RST, SYN, Endpoint, Packet
 
 LONGEST_WAIT = 10.0
 """Seconds, by the capture's clock, after which a missing segment is no longer waited for."""
@@ -97,13 +97,12 @@ def begins_association(data: bytes) -> bool:
 class _Direction:
     """What one end sent: the segments that wait for one before them, and how far the bytes are known."""
 
-    __slots__ = ("_arrivals", "closed_at", "fin", "next", "sequence", "since", "waiting", "waiting_bytes")
+    __slots__ = ("_arrivals", "fin", "next", "sequence", "since", "waiting", "waiting_bytes")
 
     def __init__(self) -> None:
         self.sequence: int | None = None  # the sequence number, modulo 2**32, of the byte at `next`
         self.next = 0  # bytes passed on, missing ones included
         self.fin: int | None = None  # how many bytes there are in all, once that is known
-        self.closed_at: float | None = None
         # (offset, arrival, data, length): length counts what the capture cut off
         self.waiting: list[tuple[int, int, bytes, int]] = []
         self.waiting_bytes = 0
@@ -123,13 +122,15 @@ class _Direction:
         heapq.heappush(self.waiting, (self.next + distance, self._arrivals, data, length))
         self.waiting_bytes += len(data) + 1
 
-    def end_at(self, sequence: int) -> None:
+    def end_at(self, at: float, sequence: int) -> None:
         """A FIN stands at this sequence number."""
         if self.sequence is None:
             self.sequence = sequence
         distance = (sequence - self.sequence + (1 << 31)) % (1 << 32) - (1 << 31)
         if 0 <= distance <= _FARTHEST and self.fin is None:
             self.fin = self.next + distance
+            if not self.waiting:
+                self.since = at
 
     def take(self, *, with_gaps: bool) -> list[bytes | int]:
         """What is in order now: bytes, and how many are missing where a hole is given up or was cut off."""
@@ -151,6 +152,9 @@ class _Direction:
             if cut := length - max(len(data), known):
                 found.append(cut)
             self._advance(length - known)
+        if with_gaps and self.fin is not None and self.fin > self.next:
+            found.append(self.fin - self.next)
+            self._advance(self.fin - self.next)
         return found
 
     def _advance(self, count: int) -> None:
@@ -162,16 +166,31 @@ class _Direction:
     def is_over(self) -> bool:
         return self.fin is not None and self.next >= self.fin
 
+    @property
+    def has_hole(self) -> bool:
+        return bool(self.waiting) or (self.fin is not None and self.next < self.fin)
+
 
 class _Tracked:
     """One connection while it is followed."""
 
-    __slots__ = ("connection", "directions", "held", "held_bytes", "initial", "opener", "over", "started")
+    __slots__ = (
+        "connection",
+        "directions",
+        "first_to_close",
+        "held",
+        "held_bytes",
+        "initial",
+        "opener",
+        "over",
+        "started",
+    )
 
     def __init__(self, at: float) -> None:
         self.started = at
         self.opener: Endpoint | None = None
         self.initial: int | None = None  # the sequence number of the SYN
+        self.first_to_close: Endpoint | None = None
         self.connection: Connection | None = None  # once it is known to carry DICOM
         self.over = False  # closed, or no DICOM: what still comes means nothing
         self.directions: dict[Endpoint, _Direction] = {}
@@ -231,6 +250,7 @@ class Reassembler:
         found: list[ConnectionEvent] = []
         for tracked in self._tracked.values():
             self._give_up_waiting(tracked, self._last_time, found)
+            self._look_for_the_end(tracked, self._last_time, found)
         self._tracked.clear()
         return found
 
@@ -256,7 +276,9 @@ class Reassembler:
         answers = bool(packet.flags & ACK)
         if tracked is not None:
             if answers and tracked.opener != packet.source and not tracked.over:
-                tracked.directions[packet.source].sequence = (packet.sequence + 1) % (1 << 32)
+                direction = tracked.directions[packet.source]
+                if direction.sequence is None:
+                    direction.sequence = (packet.sequence + 1) % (1 << 32)
                 return tracked
             if not answers and tracked.opener == packet.source and tracked.initial == packet.sequence:
                 return tracked  # sent again
@@ -279,7 +301,7 @@ class Reassembler:
         if packet.length:
             direction.add(packet.at, sequence, packet.data, packet.length)
         if packet.flags & FIN:
-            direction.end_at((sequence + packet.length) % (1 << 32))
+            direction.end_at(packet.at, (sequence + packet.length) % (1 << 32))
         self._waiting_bytes += direction.waiting_bytes - before
         self._pass_on(tracked, packet.source, packet.at, self._is_enough(direction, packet.at), found)
         if tracked.over:
@@ -292,7 +314,7 @@ class Reassembler:
 
     def _is_enough(self, direction: _Direction, at: float) -> bool:
         """Whether what is missing has been waited for long enough."""
-        return bool(direction.waiting) and (
+        return direction.has_hole and (
             at - direction.since > LONGEST_WAIT
             or direction.waiting_bytes > _MOST_WAITING
             or self._waiting_bytes > _MOST_WAITING_IN_ALL
@@ -303,14 +325,11 @@ class Reassembler:
             self._pass_on(tracked, end, at, True, found)
 
     def _look_for_the_end(self, tracked: _Tracked, at: float, found: list[ConnectionEvent]) -> None:
-        for direction in tracked.directions.values():
-            if direction.is_over and direction.closed_at is None:
-                direction.closed_at = at
-        ended = {end: d.closed_at for end, d in tracked.directions.items() if d.closed_at is not None}
+        ended = [end for end, direction in tracked.directions.items() if direction.is_over]
+        if ended and tracked.first_to_close is None:
+            tracked.first_to_close = ended[0]
         if len(ended) == 2:
-            # Directions are told apart by who closed first; both in one packet cannot be.
-            first = min(ended, key=lambda end: ended[end])
-            self._end(tracked, first, at, False, found)
+            self._end(tracked, tracked.first_to_close, at, False, found)
 
     def _end(
         self, tracked: _Tracked, by: Endpoint | None, at: float, reset: bool, found: list[ConnectionEvent]

@@ -36,7 +36,10 @@ def with_us(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CaseResult]:
     config = directory / "config.json"
     config.write_text(json.dumps({"timers": {"artim": ARTIM, "artimClose": ARTIM}}))
     with running_server(directory, "--config", str(config), "--durability", "process") as server:
-        return {result.case.id: result for result in run(_run_all(server.port), uvloop.new_event_loop, deadline=110)}
+        return {
+            result.case.id: result
+            for result in run(_run_all(server.port), uvloop.new_event_loop, deadline=110)
+        }
 
 
 async def _run_all(port: int) -> list[CaseResult]:
