@@ -8,11 +8,12 @@ version, names, results) is judged elsewhere, and so is whether the PDU may come
 
 from collections.abc import Callable
 from struct import Struct as Layout
-from typing import TypeAlias
 
+from dul.decode_user_information import decode_user_information
 from dul.enums import ContextResult, ItemType
 from dul.errors import InvalidContextId, InvalidPDU, UnrecognizedPDU
 from dul.framing import FIXED_LENGTH, SHORTEST_A_ASSOCIATE
+from dul.items import RawItem, split_items, text
 from dul.pdus import (
     PDV,
     AAbort,
@@ -23,37 +24,17 @@ from dul.pdus import (
     ApplicationContextItem,
     AReleaseRP,
     AReleaseRQ,
-    AsynchronousOperationsWindowSubItem,
-    ImplementationClassUIDSubItem,
-    ImplementationVersionNameSubItem,
-    MaximumLengthSubItem,
     PDataTF,
     PresentationContextACItem,
     PresentationContextRQItem,
-    RoleSelectionSubItem,
-    SOPClassCommonExtendedNegotiationSubItem,
-    SOPClassExtendedNegotiationSubItem,
     UnknownItem,
-    UserDataSubItem,
-    UserIdentityACSubItem,
-    UserIdentityRQSubItem,
-    UserInformationItem,
     VariableItem,
 )
 from dul.reasons import AbortReason, RejectReason
 
-# 128 contexts, and a few sub-items for each, are all that can be meant; what is more costs time and memory
-# before anybody knows who is asking.
-_MAXIMUM_ITEMS = 2048
 _PDV_HEADER_LENGTH = 6  # item-length, presentation-context-ID, message control header
-_ITEM_HEADER_LENGTH = 4  # item-type, reserved, item-length
 
 _unpack_pdv_header = Layout(">IBB").unpack_from
-_unpack_item_header = Layout(">BBH").unpack_from
-_unpack_pair = Layout(">HH").unpack
-
-# Item-type, second byte (reserved everywhere but in 57H, where it is the version), value.
-_RawItem: TypeAlias = tuple[int, int, bytes]
 
 
 def decode_pdu(pdu_type: int, body: bytes | memoryview) -> AnyPDU:
@@ -154,11 +135,11 @@ def _titles_and_version(body: bytes) -> tuple[str, str, int]:
     return body[4:20].decode("latin-1"), body[20:36].decode("latin-1"), int.from_bytes(body[:2])
 
 
-def _variable_items(name: str, body: bytes, context_type: ItemType) -> list[_RawItem]:
+def _variable_items(name: str, body: bytes, context_type: ItemType) -> list[RawItem]:
     """The items after the fixed fields, with those of which there must be one (PS3.8 9.3.2, 9.3.3)."""
     if len(body) < SHORTEST_A_ASSOCIATE:
         raise InvalidPDU(f"{name} with PDU-length {len(body)}: it must be {SHORTEST_A_ASSOCIATE} or more")
-    raw = _split(body[SHORTEST_A_ASSOCIATE:], name)
+    raw = split_items(body[SHORTEST_A_ASSOCIATE:], name)
     types = [item[0] for item in raw]
     for item_type, what in (
         (ItemType.APPLICATION_CONTEXT, "application context"),
@@ -171,7 +152,7 @@ def _variable_items(name: str, body: bytes, context_type: ItemType) -> list[_Raw
     return raw
 
 
-def _sound_contexts(raw: list[_RawItem], context_type: ItemType) -> tuple[list[_RawItem], str]:
+def _sound_contexts(raw: list[RawItem], context_type: ItemType) -> tuple[list[RawItem], str]:
     """The items but for contexts whose id is not odd, or not unique, and what was wrong with the first such one.
 
     PS3.8 9.3.2.2, 9.3.3.2, 7.1.1.13.
@@ -193,14 +174,14 @@ def _sound_contexts(raw: list[_RawItem], context_type: ItemType) -> tuple[list[_
     return sound, fault
 
 
-def _decode_item(raw: _RawItem, decoders: dict[int, Callable[[bytes], VariableItem]]) -> VariableItem:
+def _decode_item(raw: RawItem, decoders: dict[int, Callable[[bytes], VariableItem]]) -> VariableItem:
     item_type, _, value = raw
     decoder = decoders.get(item_type)
     return UnknownItem(item_type, value) if decoder is None else decoder(value)
 
 
 def _decode_application_context(value: bytes) -> ApplicationContextItem:
-    return ApplicationContextItem(_text(value))
+    return ApplicationContextItem(text(value))
 
 
 def _decode_presentation_context_rq(value: bytes) -> PresentationContextRQItem:
@@ -210,13 +191,13 @@ def _decode_presentation_context_rq(value: bytes) -> PresentationContextRQItem:
     context_id = value[0]
     abstract_syntaxes = []
     transfer_syntaxes = []
-    for item_type, _, name in _split(value[4:], "presentation context item"):
+    for item_type, _, name in split_items(value[4:], "presentation context item"):
         if item_type == ItemType.TRANSFER_SYNTAX:
             # Some devices put an empty one first; it names nothing, so it offers nothing.
-            if uid := _text(name):
+            if uid := text(name):
                 transfer_syntaxes.append(uid)
         elif item_type == ItemType.ABSTRACT_SYNTAX:
-            abstract_syntaxes.append(_text(name))
+            abstract_syntaxes.append(text(name))
     if len(abstract_syntaxes) != 1:
         raise InvalidPDU(
             f"presentation context {context_id} with {len(abstract_syntaxes)} abstract syntaxes: "
@@ -246,8 +227,8 @@ def _decode_presentation_context_ac(value: bytes) -> PresentationContextACItem:
 
 
 def _transfer_syntaxes(value: bytes) -> list[str]:
-    raw = _split(value[4:], "presentation context item")
-    return [_text(name) for item_type, _, name in raw if item_type == ItemType.TRANSFER_SYNTAX]
+    raw = split_items(value[4:], "presentation context item")
+    return [text(name) for item_type, _, name in raw if item_type == ItemType.TRANSFER_SYNTAX]
 
 
 def _first_transfer_syntax(value: bytes) -> str:
@@ -257,172 +238,14 @@ def _first_transfer_syntax(value: bytes) -> str:
         return ""
 
 
-# -- User information (PS3.8 9.3.2.3, D.1; PS3.7 D.3.3)
-
-
-def _decode_user_information(value: bytes) -> UserInformationItem:
-    raw = _split(value, "user information item")
-    if [item[0] for item in raw].count(ItemType.MAXIMUM_LENGTH) > 1:
-        raise InvalidPDU("user information item with more than one maximum length sub-item")
-    return UserInformationItem(tuple([_decode_sub_item(item) for item in raw]))
-
-
-def _decode_sub_item(raw: _RawItem) -> UserDataSubItem:
-    item_type, version, value = raw
-    if item_type == ItemType.SOP_CLASS_COMMON_EXTENDED_NEGOTIATION:
-        return _decode_common_extended_negotiation(version, value)
-    decoder = _SUB_ITEMS.get(item_type)
-    return UnknownItem(item_type, value) if decoder is None else decoder(value)
-
-
-def _decode_maximum_length(value: bytes) -> MaximumLengthSubItem:
-    if len(value) != 4:
-        raise InvalidPDU(f"maximum length sub-item with item-length {len(value)}: it must be 4")
-    return MaximumLengthSubItem(int.from_bytes(value))
-
-
-def _decode_implementation_class_uid(value: bytes) -> ImplementationClassUIDSubItem:
-    return ImplementationClassUIDSubItem(_text(value))
-
-
-def _decode_implementation_version_name(value: bytes) -> ImplementationVersionNameSubItem:
-    return ImplementationVersionNameSubItem(_text(value))
-
-
-def _decode_asynchronous_operations_window(value: bytes) -> AsynchronousOperationsWindowSubItem:
-    if len(value) != 4:
-        raise InvalidPDU(
-            f"asynchronous operations window sub-item with item-length {len(value)}: it must be 4"
-        )
-    return AsynchronousOperationsWindowSubItem(*_unpack_pair(value))
-
-
-def _decode_role_selection(value: bytes) -> RoleSelectionSubItem:
-    name = "role selection sub-item"
-    uid, rest = _field(value, name)
-    if len(rest) != 2:
-        raise InvalidPDU(
-            f"{name} with {len(rest)} bytes after its UID: it must have 2, SCU-role and SCP-role"
-        )
-    return RoleSelectionSubItem(_text(uid), bool(rest[0]), bool(rest[1]))
-
-
-def _decode_extended_negotiation(value: bytes) -> SOPClassExtendedNegotiationSubItem:
-    uid, information = _field(value, "SOP class extended negotiation sub-item")
-    return SOPClassExtendedNegotiationSubItem(_text(uid), information)
-
-
-def _decode_common_extended_negotiation(
-    version: int, value: bytes
-) -> SOPClassCommonExtendedNegotiationSubItem:
-    name = "SOP class common extended negotiation sub-item"
-    sop_class_uid, rest = _field(value, name)
-    service_class_uid, rest = _field(rest, name)
-    related, rest = _field(rest, name)
-    # Later versions may add fields; in version 0 there are none (PS3.7 D.3.3.6.1).
-    if rest and version == 0:
-        raise InvalidPDU(f"{name} with {len(rest)} bytes after its last field")
-    related_uids = tuple([_text(uid) for uid in _fields(related, name)])
-    return SOPClassCommonExtendedNegotiationSubItem(
-        _text(sop_class_uid), _text(service_class_uid), related_uids, version
-    )
-
-
-def _decode_user_identity_rq(value: bytes) -> UserIdentityRQSubItem:
-    name = "user identity sub-item"
-    if len(value) < 2:
-        raise InvalidPDU(f"{name} with item-length {len(value)}: it must be 6 or more")
-    primary_field, rest = _field(value[2:], name)
-    secondary_field, rest = _field(rest, name)
-    _check_end(rest, name)
-    return UserIdentityRQSubItem(value[0], bool(value[1]), primary_field, secondary_field)
-
-
-def _decode_user_identity_ac(value: bytes) -> UserIdentityACSubItem:
-    name = "user identity response sub-item"
-    server_response, rest = _field(value, name)
-    _check_end(rest, name)
-    return UserIdentityACSubItem(server_response)
-
-
 # The presentation context item of the one PDU is an unknown item in the other.
 _RQ_ITEMS: dict[int, Callable[[bytes], VariableItem]] = {
     ItemType.APPLICATION_CONTEXT: _decode_application_context,
     ItemType.PRESENTATION_CONTEXT_RQ: _decode_presentation_context_rq,
-    ItemType.USER_INFORMATION: _decode_user_information,
+    ItemType.USER_INFORMATION: decode_user_information,
 }
 _AC_ITEMS: dict[int, Callable[[bytes], VariableItem]] = {
     ItemType.APPLICATION_CONTEXT: _decode_application_context,
     ItemType.PRESENTATION_CONTEXT_AC: _decode_presentation_context_ac,
-    ItemType.USER_INFORMATION: _decode_user_information,
+    ItemType.USER_INFORMATION: decode_user_information,
 }
-_SUB_ITEMS: dict[int, Callable[[bytes], UserDataSubItem]] = {
-    ItemType.MAXIMUM_LENGTH: _decode_maximum_length,
-    ItemType.IMPLEMENTATION_CLASS_UID: _decode_implementation_class_uid,
-    ItemType.ASYNCHRONOUS_OPERATIONS_WINDOW: _decode_asynchronous_operations_window,
-    ItemType.SCP_SCU_ROLE_SELECTION: _decode_role_selection,
-    ItemType.IMPLEMENTATION_VERSION_NAME: _decode_implementation_version_name,
-    ItemType.SOP_CLASS_EXTENDED_NEGOTIATION: _decode_extended_negotiation,
-    ItemType.USER_IDENTITY_RQ: _decode_user_identity_rq,
-    ItemType.USER_IDENTITY_AC: _decode_user_identity_ac,
-}
-
-
-# -- The pieces all of them are made of
-
-
-def _split(data: bytes, parent: str) -> list[_RawItem]:
-    """Cut `data` into items; they must fill it exactly."""
-    items = []
-    position, end = 0, len(data)
-    while position < end:
-        value = position + _ITEM_HEADER_LENGTH
-        if value > end:
-            raise InvalidPDU(f"{parent} ends with {end - position} bytes that are no item")
-        item_type, second, length = _unpack_item_header(data, position)
-        position = value + length
-        if position > end:
-            raise InvalidPDU(
-                f"item {item_type:02X}H with item-length {length}: the {parent} has {end - value} bytes left"
-            )
-        items.append((item_type, second, data[value:position]))
-        if len(items) > _MAXIMUM_ITEMS:
-            raise InvalidPDU(f"{parent} with more than {_MAXIMUM_ITEMS} items: nobody needs as many")
-    return items
-
-
-def _field(data: bytes, parent: str) -> tuple[bytes, bytes]:
-    """The field that `data` begins with, a 2-byte length and as many bytes; and what comes after it."""
-    stop = _field_stop(data, 0, parent)
-    return data[2:stop], data[stop:]
-
-
-def _fields(data: bytes, parent: str) -> list[bytes]:
-    """Cut `data` into such fields; they must fill it exactly. No slicing of the rest: there can be 32,767."""
-    fields = []
-    position = 0
-    while position < len(data):
-        value = position + 2
-        position = _field_stop(data, position, parent)
-        fields.append(data[value:position])
-    return fields
-
-
-def _field_stop(data: bytes, position: int, parent: str) -> int:
-    left = len(data) - position
-    if left < 2:
-        raise InvalidPDU(f"{parent} with {left} bytes where the 2-byte length of a field must be")
-    length = int.from_bytes(data[position : position + 2])
-    if length > left - 2:
-        raise InvalidPDU(f"{parent} with a field of length {length}: it has {left - 2} bytes left")
-    return position + 2 + length
-
-
-def _check_end(rest: bytes, parent: str) -> None:
-    if rest:
-        raise InvalidPDU(f"{parent} with {len(rest)} bytes after its last field")
-
-
-def _text(value: bytes) -> str:
-    """A UID, or other text, without the padding that some peers add (PS3.8 Annex F)."""
-    return value.rstrip(b"\0 ").decode("latin-1")

@@ -17,7 +17,7 @@ from dul.enums import Role, State
 from dul.errors import RemoteProtocolError
 from dul.framing import HEADER_LENGTH, PDULimits
 from dul.machine import UpperLayer
-from dul.observation import Observer, PDUReceived, PDUSent
+from dul.observation import ConnectionClosed, Discarded, Observer, PDUReceived, PDUSent
 from dul.pdus import AAssociateAC, AAssociateRJ, AnyPDU, PDataTF
 from dul.primitives import Indication, PDataIndication
 from dul.timers import Timers
@@ -77,13 +77,14 @@ class ProviderOptions(Struct, frozen=True, kw_only=True):
         limits: longest PDUs taken from the peer, in bytes.
         timers: waits, in seconds.
         forgive: judged on each PDU that cannot be accepted; returns what to take instead, or None.
-        observe: told each PDU and each transition; None costs nothing.
+        observe: asked once for each association, when it begins: whom to tell each PDU and each transition of it,
+            or None. No observer costs nothing, and what one raises would break the association.
     """
 
     limits: PDULimits = PDULimits()
     timers: Timers = Timers()
     forgive: "Callable[[ServiceProvider, RemoteProtocolError], AnyPDU | None] | None" = None
-    observe: Observer | None = None
+    observe: "Callable[[ServiceProvider], Observer | None] | None" = None
 
 
 UserFactory: TypeAlias = Callable[["ServiceProvider"], ServiceUser]
@@ -97,7 +98,8 @@ class ServiceProvider(ABC):
     `_receive`, and says when the connection opens and closes.
 
     Attributes:
-        peer: the other side's address, as text.
+        peer: the other side's address, as text: "192.0.2.7:51234", "[2001:db8::7]:51234".
+        local: our own.
         pdus_received, bytes_received, pdus_sent, bytes_sent: what went over the wire, PDU headers included.
         longest_received: of a P-DATA-TF, in bytes after its header.
     """
@@ -105,17 +107,18 @@ class ServiceProvider(ABC):
     _loop: Loop
 
     def __init__(self, role: Role, make_user: UserFactory, options: ProviderOptions) -> None:
-        self.machine = UpperLayer(role, observe=options.observe)
+        self.peer = self.local = "not connected"
+        self._observe = options.observe(self) if options.observe is not None else None
+        self.machine = UpperLayer(role, observe=self._observe)
         self.limits = options.limits
         self.timers = options.timers
-        self.peer = "not connected"
         self.pdus_received = self.bytes_received = 0
         self.longest_received = 0
         self.pdus_sent = self.bytes_sent = 0
-        self._observe = options.observe
         self._forgive = options.forgive
         self._performing = False
         self._half_closed = False
+        self._closing = False
         self._transport: Transport | None = None
         self._artim: Timer | None = None
         self._flushing: Timer | None = None
@@ -198,6 +201,7 @@ class ServiceProvider(ABC):
     def _half_close(self) -> None:
         """Say that nothing more will be sent; TLS has no such thing: flush and close. The peer's close must be seen."""
         self.resume_reading()
+        self._closing = True
         if self._transport is None or self._transport.is_closing():
             return
         if self._transport.can_write_eof():
@@ -209,6 +213,7 @@ class ServiceProvider(ABC):
         """Close it once what was sent has been taken, which has a deadline; `now`, without waiting for that."""
         if self._transport is None:
             return
+        self._closing = True
         if now:
             self._transport.abort()
             return
@@ -234,11 +239,14 @@ class ServiceProvider(ABC):
             self.machine.handle_transport_accepted()
         self._perform()
 
-    def _transport_closed(self) -> None:
+    def _transport_closed(self, *, broken: bool = False) -> None:
         if self._flushing is not None:
             self._flushing.cancel()
+        by_peer = not self._closing
         self.machine.handle_transport_closed()
         self._perform()
+        if self._observe is not None and self._transport is not None:
+            self._observe(ConnectionClosed(by_peer, broken))
 
     def _artim_expired(self) -> None:
         self.machine.handle_artim_expired()
@@ -272,6 +280,10 @@ class ServiceProvider(ABC):
             self._observe(PDUReceived(bytes(raw)))
         self.invalid_pdu(error)
 
+    def _discard(self, raw: memoryview) -> None:
+        if self._observe is not None:
+            self._observe(Discarded(bytes(raw)))
+
     def _perform(self, *, closing_now: bool = False) -> None:
         """Perform effects until there are none; a primitive issued meanwhile joins the same run."""
         if self._performing:
@@ -295,7 +307,8 @@ class ServiceProvider(ABC):
                 data = encode_pdu(pdu)
                 self.pdus_sent += 1
                 self.bytes_sent += len(data)
-                if self._observe is not None:
+                # In Sta13 the connection is half-closed, and an A-ABORT that AA-7 asks for stays unsent.
+                if self._observe is not None and not self._half_closed:
                     self._observe(PDUSent(data))
                 self._write(data)
             case StartARTIM():

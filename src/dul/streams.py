@@ -31,6 +31,7 @@ class StreamProvider(ServiceProvider):
         self._writer = writer
         self._transport = writer.transport
         self.peer = "{}:{}".format(*writer.get_extra_info("peername")[:2])
+        self.local = "{}:{}".format(*writer.get_extra_info("sockname")[:2])
         self._connected()
         try:
             while self.state is not State.Sta1:

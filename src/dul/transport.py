@@ -50,7 +50,8 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
         # uvloop's transports are asyncio's in all but their base class.
         self._transport = transport = cast(asyncio.Transport, transport)
         transport.set_write_buffer_limits(WRITE_HIGH_WATER, WRITE_LOW_WATER)
-        self.peer = _peer_name(transport)
+        self.peer = _address(transport, "peername")
+        self.local = _address(transport, "sockname")
         _keep_alive(transport)
         self._watch_over()
         self._connected()
@@ -86,8 +87,10 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
         self._stop_artim()
         if self._watch is not None:
             self._watch.cancel()
+        if self._kept is not None:
+            self._discard(self._kept.view[self._start : self._end])
         self._release_buffer()
-        self._transport_closed()
+        self._transport_closed(broken=exc is not None)
         if not self._closed.done():
             self._closed.set_result(None)
         self.resume_writing()
@@ -98,6 +101,7 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
     def _take_pdus(self, buffer: Buffer, start: int, end: int) -> None:
         while start < end and self._reading_paused_since is None:
             if self._out_of_step or self.machine.state is State.Sta1:
+                self._discard(buffer.view[start:end])
                 start = end
                 break
             try:
@@ -105,7 +109,8 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
             except RemoteProtocolError as error:
                 self._out_of_step = True
                 self._invalid(error, buffer.view[start:end])
-                continue
+                start = end
+                break
             if header is None:
                 break
             stop = start + HEADER_LENGTH + header[1]
@@ -245,8 +250,8 @@ def _watch_interval(*deadlines: float | None) -> float:
     return min(5.0, max(0.05, min(d for d in deadlines if d is not None) / 4))
 
 
-def _peer_name(transport: asyncio.Transport) -> str:
-    address: Any = transport.get_extra_info("peername")
+def _address(transport: asyncio.Transport, name: str) -> str:
+    address: Any = transport.get_extra_info(name)
     if isinstance(address, tuple) and len(address) >= 2:
         host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
         return f"{host}:{address[1]}"

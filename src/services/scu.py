@@ -70,7 +70,7 @@ async def associate(
     options = ProviderOptions(
         limits=msgspec.structs.replace(ProviderOptions().limits, p_data_tf=maximum_length),
         timers=msgspec.structs.replace(timers or Timers(), association=timeout),
-        observe=observe,
+        observe=None if observe is None else lambda provider: observe,
     )
     registry = ServiceRegistry(services)
 

@@ -343,7 +343,9 @@ def test_each_pdu_and_transition_is_observed(adapter: ModuleType, run: Run) -> N
     async def scenario() -> None:
         seen: list[str] = []
         async with accepting(adapter) as acceptor:
-            options = ProviderOptions(observe=lambda seeing: seen.append(type(seeing).__name__))
+            options = ProviderOptions(
+                observe=lambda provider: lambda seeing: seen.append(type(seeing).__name__)
+            )
             requestor = await open_requestor(adapter, acceptor.port, options=options)
             requestor.provider.release_request()
             await requestor.until(lambda user: user.is_closed)

@@ -161,7 +161,8 @@ def explain(
     """Explain cases: what is sent, what must come back, and the clause."""
     from services.conformance.report_text import explain_lines
 
-    for number, each in enumerate(_select(None, case)):
+    chosen = [found for each in case for found in _select(None, [each])]
+    for number, each in enumerate(chosen):
         if number:
             typer.echo("")
         for line in explain_lines(each):

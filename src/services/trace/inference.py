@@ -137,9 +137,13 @@ class End:
             self._machine.handle_abort_request()
         elif state in _CLOSING:
             if state is State.Sta2:
-                self._note(f"the {self._name} closed before any A-ASSOCIATE-RQ: so does ARTIM's expiry (Evt18)")
+                self._note(
+                    f"the {self._name} closed before any A-ASSOCIATE-RQ: so does ARTIM's expiry (Evt18)"
+                )
             else:
-                self._note(f"the {self._name} did not wait for the other end to close: as if ARTIM had expired (Evt18)")
+                self._note(
+                    f"the {self._name} did not wait for the other end to close: as if ARTIM had expired (Evt18)"
+                )
             self._machine.handle_artim_expired()
         elif state is not State.Sta1:
             self._problem(
@@ -262,18 +266,23 @@ class End:
             self._owed.clear()
             self._received.clear()
             return
-        if not abort.reason.by_service_provider and self._perform(Event.Evt15, self._machine.handle_abort_request):
+        by_provider = abort.reason.by_service_provider
+        if not by_provider and self._perform(Event.Evt15, self._machine.handle_abort_request):
             return
+        # Evt19 is what is left of a provider's abort, and of any in Sta2, where the user has none (AA-1).
         fault = RemoteProtocolError("what this end holds invalid", abort.reason)
-        if self._perform(Event.Evt19, lambda: self._machine.handle_invalid_pdu(fault), not_in=State.Sta13):
-            self._owed.clear()
-            if not explained:
-                self._note(
-                    f"the service provider of the {self._name} aborted and nothing that is seen explains it: taken for "
-                    "Evt19, something it holds invalid"
-                )
-        elif not self._perform(Event.Evt15, self._machine.handle_abort_request):
+        if not self._perform(
+            Event.Evt19, lambda: self._machine.handle_invalid_pdu(fault), not_in=State.Sta13
+        ):
             self._problem(self._no_cell("A-ABORT", "Evt15 (A-ABORT request)"))
+            return
+        self._owed.clear()
+        if not explained:
+            who = "service provider" if by_provider else "end"
+            self._note(
+                f"the {self._name}'s {who} aborted and nothing that is seen explains it: taken for Evt19, something "
+                "it holds invalid"
+            )
 
     def _judge_abort(self, abort: AAbort, owed: _Owed) -> None:
         due, seen = owed.abort.reason, abort.reason

@@ -173,7 +173,8 @@ class Proxy:
         reader, writer = link.readers[sender], link.writers[sender.peer]
         loop = asyncio.get_running_loop()
         while data := await _unless_broken(reader.read(_READ_SIZE), link, sender):
-            link.deadline.reschedule(loop.time() + self._idle_timeout)
+            if not link.deadline.expired():
+                link.deadline.reschedule(loop.time() + self._idle_timeout)
             self._tell(Data(connection, sender, time.time(), data))
             writer.write(data)
             await _unless_broken(writer.drain(), link, sender.peer)

@@ -5,10 +5,12 @@ laid out) and of PS3.8 Annex E and D.1 (how it travels). Reads the bytes themsel
 the first line of its docstring completes "expects ..., ...".
 """
 
+import itertools
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dul.pdus import PDataTF
 from services.conformance.checks import asked, named, pdus, received, sent, tolerable, wrong
 from services.conformance.connection import Connection, Event
 from services.conformance.conversation import Check, Conversation
@@ -66,9 +68,8 @@ def messages_sent(connection: Connection) -> list[ReadMessage]:
     """The messages that were sent on a connection, as far as their bytes are kept."""
     reader, found = MessageReader(), []
     for read in PDUReader().feed(sent(connection)):
-        pdu = read.pdu
-        if pdu is not None and hasattr(pdu, "pdvs"):
-            found += reader.feed(pdu)
+        if isinstance(read.pdu, PDataTF):
+            found += reader.feed(read.pdu)
     return found
 
 
@@ -112,7 +113,7 @@ def layout_fault(command: bytes) -> Finding | None:
         if each.length % 2:
             return wrong("values of even length", f"{each.tag} of {each.length} bytes", _LAYOUT)
     numbers = [each.number for each in found]
-    if any(later <= earlier for earlier, later in zip(numbers, numbers[1:], strict=False)):
+    if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
         return wrong("elements in ascending order, none twice", _tags(found), _LAYOUT)
     return _group_length_fault(command, found) or _numbers_fault(command)
 

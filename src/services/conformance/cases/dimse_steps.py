@@ -20,12 +20,13 @@ from services.conformance.building import (
 )
 from services.conformance.cases.dimse_checks import answers_its_request
 from services.conformance.checks import answered
-from services.conformance.conversation import Check, Conversation
+from services.conformance.conversation import Check, Conversation, matches
 from services.conformance.steps import (
     ECHO_CONTEXT,
     FIND_CONTEXT,
     STORE_CONTEXT,
     Bytes,
+    Do,
     Expect,
     Send,
     Step,
@@ -120,6 +121,7 @@ def store_elements(
     instance: bytes | None = None,
     message_id: int | None = 8,
     priority: int | None = 0,
+    data_set_type: int = DATA,
     further: tuple[bytes, ...] = (),
 ) -> bytes:
     """A C-STORE-RQ with elements left out or replaced.
@@ -127,6 +129,7 @@ def store_elements(
     Args:
         sop_class, instance: UIDs; empty ones leave the element out, None takes what is right.
         message_id, priority: None leaves it out.
+        data_set_type: Command Data Set Type; 0101H announces that no data set follows.
         further: elements after the SOP Instance UID.
     """
     sop_class = target.storage_class if sop_class is None else sop_class
@@ -136,7 +139,7 @@ def store_elements(
         us(0x0100, 0x0001),
         *([us(0x0110, message_id)] if message_id is not None else []),
         *([us(0x0700, priority)] if priority is not None else []),
-        us(0x0800, DATA),
+        us(0x0800, data_set_type),
         *([ui(0x1000, instance)] if instance else []),
         *further,
     )
@@ -173,6 +176,28 @@ def peers_maximum(conversation: Conversation) -> int:
     if not found or len(found[0].value) != 4:
         conversation.not_applicable("the peer announced no maximum length")
     return int.from_bytes(found[0].value)
+
+
+def aborted_perhaps_after(answer: str, reason: str, why: str, *also: str) -> Do:
+    """Expect an A-ABORT, before which an answer to what was right is tolerated.
+
+    Args:
+        answer: pattern of that answer.
+        reason: of the A-ABORT, "source/reason"; the same source with another reason is tolerated.
+        why: the rule.
+        also: patterns of what is tolerated instead of it.
+    """
+    source = reason.partition("/")[0]
+
+    async def run(conversation: Conversation) -> None:
+        strict, timeout = f"abort {reason}", conversation.target.timeout
+        event = await conversation.connection.receive(timeout)
+        if matches(event.text, answer):
+            conversation.tolerate(strict, f"{event.text} first", why)
+            event = await conversation.connection.receive(timeout)
+        conversation.judge(event, strict, f"abort {source}/*", *also, why=why)
+
+    return Do(f"expects abort {reason} (tolerated: {answer} before it, another reason)", run)
 
 
 def ask(
