@@ -1,10 +1,12 @@
 """Service users and raw byte-level peers for the tests of the two adapters."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import ModuleType
 
+from dul import transport
 from dul.encode import encode_pdu
 from dul.framing import PDULimits
 from dul.negotiation import AcceptorPolicy, ProposedContext, SupportedContext, answer, build_request
@@ -12,6 +14,7 @@ from dul.pdus import PDV, AAssociateRQ, PDataTF
 from dul.primitives import AssociateIndication, Indication, PDataIndication, ReleaseIndication
 from dul.provider import ProviderOptions, ServiceProvider
 from dul.timers import Timers
+from dul.tls import TLSDoor
 
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -105,11 +108,17 @@ class Acceptor:
 
 @asynccontextmanager
 async def accepting(
-    adapter: ModuleType, *, timers: Timers | None = None, limits: PDULimits | None = None, **arguments: object
+    adapter: ModuleType,
+    *,
+    timers: Timers | None = None,
+    limits: PDULimits | None = None,
+    tls: ssl.SSLContext | None = None,
+    **arguments: object,
 ) -> AsyncIterator[Acceptor]:
     acceptor = Acceptor()
+    door = TLSDoor(tls) if tls is not None and adapter is transport else tls
     options = ProviderOptions(timers=timers or Timers(), limits=limits or PDULimits())
-    server = await adapter.listen(acceptor.make_user, "127.0.0.1", 0, options=options, **arguments)
+    server = await adapter.listen(acceptor.make_user, "127.0.0.1", 0, options=options, tls=door, **arguments)
     acceptor.port = server.sockets[0].getsockname()[1]
     try:
         yield acceptor

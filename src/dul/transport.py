@@ -16,6 +16,7 @@ from dul.errors import ConnectionLost, RemoteProtocolError
 from dul.framing import HEADER_LENGTH, read_header
 from dul.pdus import AAssociateRQ
 from dul.provider import ProviderOptions, ServiceProvider, UserFactory
+from dul.tls import TLSDoor, address_of
 
 WRITE_HIGH_WATER = 1 << 20
 WRITE_LOW_WATER = 256 << 10
@@ -50,8 +51,8 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
         # uvloop's transports are asyncio's in all but their base class.
         self._transport = transport = cast(asyncio.Transport, transport)
         transport.set_write_buffer_limits(WRITE_HIGH_WATER, WRITE_LOW_WATER)
-        self.peer = _address(transport, "peername")
-        self.local = _address(transport, "sockname")
+        self.peer = address_of(transport)
+        self.local = address_of(transport, "sockname")
         _keep_alive(transport)
         self._watch_over()
         self._connected()
@@ -250,14 +251,6 @@ def _watch_interval(*deadlines: float | None) -> float:
     return min(5.0, max(0.05, min(d for d in deadlines if d is not None) / 4))
 
 
-def _address(transport: asyncio.Transport, name: str) -> str:
-    address: Any = transport.get_extra_info(name)
-    if isinstance(address, tuple) and len(address) >= 2:
-        host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
-        return f"{host}:{address[1]}"
-    return str(address or "unknown")
-
-
 def _keep_alive(transport: asyncio.Transport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
@@ -275,8 +268,7 @@ async def listen(
     pool: BufferPool | None = None,
     sock: socket.socket | None = None,
     backlog: int = 1024,
-    tls: ssl.SSLContext | None = None,
-    tls_handshake_timeout: float = 10.0,
+    tls: TLSDoor | None = None,
 ) -> asyncio.Server:
     """Listen for associations.
 
@@ -287,7 +279,6 @@ async def listen(
         pool: receive buffers; a new one by default.
         backlog: connections the kernel holds before they are accepted.
         tls: serves TLS only when given.
-        tls_handshake_timeout: seconds; a silent client holds up nobody else meanwhile.
 
     Returns:
         The asyncio server, listening.
@@ -301,10 +292,9 @@ async def listen(
     def new_association() -> TransportProvider:
         return TransportProvider(Role.ACCEPTOR, make_user, options, pool)
 
+    factory = new_association if tls is None else tls.upgrading(new_association)
     where: dict[str, Any] = {"sock": sock} if sock is not None else {"host": host, "port": port}
-    if tls is not None:
-        where |= {"ssl": tls, "ssl_handshake_timeout": tls_handshake_timeout}
-    return await asyncio.get_running_loop().create_server(new_association, backlog=backlog, **where)
+    return await asyncio.get_running_loop().create_server(factory, backlog=backlog, **where)
 
 
 async def request_association(

@@ -14,6 +14,7 @@ from dul.enums import State
 from dul.negotiation import AcceptorPolicy, answer
 from dul.pdus import AAssociateAC, AAssociateRJ, AAssociateRQ
 from dul.provider import ProviderOptions, ServiceProvider
+from dul.tls import TLSDoor
 from dul.transport import listen
 
 
@@ -94,6 +95,7 @@ class SCP(AssociationListener):
         Raises:
             OSError: the address cannot be bound.
         """
+        door = TLSDoor(tls, timeout=tls_handshake_timeout, failed=self.handshake_failed) if tls else None
         server = await listen(
             self._new_association,
             host,
@@ -102,13 +104,14 @@ class SCP(AssociationListener):
             pool=BufferPool(self.options.limits.p_data_tf, self._maximum_lent),
             sock=sock,
             backlog=backlog,
-            tls=tls,
-            tls_handshake_timeout=tls_handshake_timeout,
+            tls=door,
         )
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            if door is not None:
+                door.close()
             await self.abort_all()
 
     async def serve(
@@ -140,6 +143,9 @@ class SCP(AssociationListener):
         _, pending = await asyncio.wait(waiting, timeout=seconds)
         for one in pending:
             one.cancel()
+
+    def handshake_failed(self, peer: str, error: Exception) -> None:
+        """A connection was closed because its TLS handshake failed; for subclasses to tell somebody."""
 
     def connected(self, association: Association) -> None:
         self.associations.add(association)

@@ -34,6 +34,8 @@ _OPTIONS = {
     "tlsCertificate": "--tls-certificate",
     "tlsPrivateKey": "--tls-private-key",
     "log.format": "--log-format",
+    "trace.directory": "--trace",
+    "trace.redact": "--redact",
     "verbose": "--verbose",
 }
 """The field of the configuration that each option sets."""
@@ -138,6 +140,19 @@ def start(
         str | None,
         typer.Option(help="How the log is written.", metavar="[text|json]", show_default=_DEFAULT.log.format),
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Record every association in this directory, patient data included; off by default.",
+            metavar="DIR",
+        ),
+    ] = None,
+    redact: Annotated[
+        bool | None,
+        typer.Option(
+            "--redact/--no-redact", help="With --trace: blank identifiers.", show_default="no-redact"
+        ),
+    ] = None,
     verbose: Annotated[
         bool | None, typer.Option("--verbose/--quiet", "-v", help="Log at level debug.", show_default="quiet")
     ] = None,
@@ -154,6 +169,7 @@ def start(
       dicom-server start --config /etc/dicom-server.conf
       dicom-server start --host 0.0.0.0 --allowed-ae CT1,MR1
       dicom-server start --tls --tls-certificate server.crt --tls-private-key server.key
+      dicom-server start --trace traces --redact
     """
     given: dict[str, object] = {
         "aeTitle": aet,
@@ -171,6 +187,8 @@ def start(
         "tlsCertificate": tls_certificate,
         "tlsPrivateKey": tls_private_key,
         "log.format": log_format,
+        "trace.directory": None if trace is None else str(trace),
+        "trace.redact": redact,
         "verbose": verbose,
     }
     settings = _load(config, {name: value for name, value in given.items() if value is not None})

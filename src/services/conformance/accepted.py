@@ -23,6 +23,7 @@ from services.trace.reading import ReadMessage, ReadPDU, command_elements
 
 _MOST_FINDINGS = 50
 _MOST_DEEDS = 200
+_LONGEST_COMMAND = 1 << 16
 
 FRAGMENT = Event("fragment")
 """A P-DATA-TF with part of a data set; only where a script asked for it."""
@@ -117,6 +118,11 @@ class Association(Conversation):
         self.outstanding: dict[int, Asked] = {}
         self.asked: Asked | None = None
         self.did: list[str] = []
+        self._held: Event | None = None
+        self._command = bytearray()
+        self._command_is_whole = True
+        self._context_id = 0
+        self._answered_early: set[int] = set()
         connection.on_pdu = self._saw_pdu
         connection.on_message = self._saw_message
 
@@ -124,10 +130,20 @@ class Association(Conversation):
 
     async def next(self, within: float) -> Event:
         """The next thing the SCU does, or silence."""
+        if self._held is not None:
+            event, self._held = self._held, None
+            return event
         event = await self.connection.receive(within)
+        while (request := self.request_of(event)) is not None and request.message_id in self._answered_early:
+            self._answered_early.discard(request.message_id)
+            event = await self.connection.receive(within)
         if event is not FRAGMENT and len(self.did) < _MOST_DEEDS and self.did[-1:] != [event.text]:
             self.did.append(event.text)
         return event
+
+    def hold(self, event: Event) -> None:
+        """Have `next` return an event that was taken, once more."""
+        self._held = event
 
     def request_of(self, event: Event) -> Asked | None:
         """The request that an event is; None where it is anything else, a C-CANCEL-RQ among it."""
@@ -137,6 +153,20 @@ class Association(Conversation):
         if asked is None or asked.field & RESPONSE_BIT or asked.field == CommandField.C_CANCEL_RQ:
             return None
         return asked
+
+    def begun(self) -> Asked | None:
+        """The request whose command set came last; its data set may still be on its way."""
+        return _asked(ReadMessage(self._context_id, bytes(self._command), None, "", None, 0, 1))
+
+    def _follow_commands(self, pdu: PDataTF) -> None:
+        for pdv in pdu.pdvs:
+            if not pdv.is_command:
+                continue
+            if self._command_is_whole:
+                self._command.clear()
+            self._context_id = pdv.presentation_context_id
+            self._command += pdv.data[: max(0, _LONGEST_COMMAND - len(self._command))]
+            self._command_is_whole = pdv.is_last
 
     def _saw_pdu(self, read: ReadPDU) -> None:
         if isinstance(read.pdu, AAssociateRQ) and self.request is None:
@@ -152,6 +182,7 @@ class Association(Conversation):
             )
             self.blame(*scu_rules.in_request(self.rq))
         elif isinstance(read.pdu, PDataTF):
+            self._follow_commands(read.pdu)
             self.blame(*scu_rules.in_p_data(read.raw, read.pdu, self.agreed))
         elif read.pdu is not None:
             self.blame(*scu_rules.in_short_pdu(read.raw))
@@ -161,12 +192,18 @@ class Association(Conversation):
         asked = _asked(message)
         if asked is None or asked.field & RESPONSE_BIT or asked.field == CommandField.C_CANCEL_RQ:
             return
+        if asked.message_id in self._answered_early:
+            return
         self.blame(*scu_rules.in_order(asked.message_id, self.outstanding, self.agreed.window))
         self.outstanding[asked.message_id] = asked
 
     def answered(self, message_id: int) -> None:
         """Note that a request got its final response."""
         self.outstanding.pop(message_id, None)
+
+    def answered_early(self, message_id: int) -> None:
+        """Note that a request got its final response before all of its data set came."""
+        self._answered_early.add(message_id)
 
     # -- what comes of it
 

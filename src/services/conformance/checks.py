@@ -202,10 +202,14 @@ def result_text(value: int) -> str:
     return f"{value} ({RESULTS.get(value, 'no value the standard knows')})"
 
 
-def results(expected: Mapping[int, int | tuple[int, ...]]) -> Check:
+def results(expected: Mapping[int, int | tuple[int, ...]], *, refusal: str = "") -> Check:
     """Each of these contexts is answered once, with this result, or with one of these.
 
     A refusal with another reason than the one expected is tolerated; acceptance for refusal, or the reverse, is not.
+
+    Args:
+        expected: context id -> result, or results that are as good.
+        refusal: why it is tolerated that contexts are refused which are to be accepted; empty where it is not.
     """
     wanted = {number: (each,) if isinstance(each, int) else each for number, each in expected.items()}
 
@@ -213,7 +217,9 @@ def results(expected: Mapping[int, int | tuple[int, ...]]) -> Check:
         contexts = answered(conversation).contexts
         worst: Finding | None = None
         for number, allowed in wanted.items():
-            finding = _result_finding(number, allowed, [c.result for c in contexts if c.id == number])
+            finding = _result_finding(
+                number, allowed, [each.result for each in contexts if each.id == number], refusal
+            )
             if finding is not None and finding.verdict is Verdict.FAIL:
                 return finding
             worst = worst or finding
@@ -222,14 +228,18 @@ def results(expected: Mapping[int, int | tuple[int, ...]]) -> Check:
     return named(f"with {_results_text(wanted)}", check)
 
 
-def _result_finding(number: int, allowed: tuple[int, ...], got: list[int]) -> Finding | None:
+def _result_finding(number: int, allowed: tuple[int, ...], got: list[int], refusal: str) -> Finding | None:
     expected = f"context {number}: result {' or '.join(result_text(each) for each in allowed)}"
     if len(got) != 1:
-        return wrong(expected, f"{len(got)} answers to context {number}", "one answer to each (PS3.8 9.3.3.2)")
+        return wrong(
+            expected, f"{len(got)} answers to context {number}", "one answer to each (PS3.8 9.3.3.2)"
+        )
     result = got[0]
     if result in allowed:
         return None
     text = f"result {result_text(result)}"
+    if refusal and result in RESULTS and result != ACCEPTED:
+        return tolerable(expected, text, refusal)
     if ACCEPTED in allowed or result == ACCEPTED or result not in RESULTS:
         return wrong(expected, text, "PS3.8 9.3.3.2")
     return tolerable(expected, text, "refused, as it must be, but for another reason (PS3.8 9.3.3.2)")
@@ -326,7 +336,9 @@ def version_has_bit_0(conversation: Conversation, _: Event) -> Finding | None:
     if version == 1:
         return None
     finding = wrong if not version & 1 else tolerable
-    return finding("protocol version 0001H", f"{version:04X}H", "this version of the protocol is bit 0 (9.3.3)")
+    return finding(
+        "protocol version 0001H", f"{version:04X}H", "this version of the protocol is bit 0 (9.3.3)"
+    )
 
 
 def titles_and_reserved_bytes_come_back(conversation: Conversation, _: Event) -> Finding | None:
@@ -334,12 +346,14 @@ def titles_and_reserved_bytes_come_back(conversation: Conversation, _: Event) ->
     request, answer = asked(conversation), answered(conversation)
     if answer.titles != request.titles:
         expected = _text(request.titles)
-        return wrong(f"the titles {expected!r}", repr(_text(answer.titles)), "sent back as received (PS3.8 9.3.3)")
-    if answer.reserved != request.reserved:
         return wrong(
+            f"the titles {expected!r}", repr(_text(answer.titles)), "sent back as received (PS3.8 9.3.3)"
+        )
+    if answer.reserved != request.reserved:
+        return tolerable(
             f"the reserved bytes {request.reserved[:4].hex(' ')} ...",
             f"{answer.reserved[:4].hex(' ')} ...",
-            "sent back as received (PS3.8 9.3.3)",
+            "they are sent back as received, but nobody may test them (PS3.8 9.3.3)",
         )
     return None
 
@@ -386,11 +400,11 @@ def lengths_add_up(conversation: Conversation, _: Event) -> Finding | None:
     """with items and sub-items that fill what is around them."""
     answer = answered(conversation)
     parts = [("A-ASSOCIATE-AC", answer.raw[74:], answer.items)]
-    for kind, _, value in answer.items:
-        if kind == 0x21:
-            parts.append(("presentation context item", value[4:], tuple(split(value[4:]))))
-        elif kind == 0x50:
-            parts.append(("user information item", value, tuple(split(value))))
+    for each in answer.items:
+        if each.kind == 0x21:
+            parts.append(("presentation context item", each.value[4:], tuple(split(each.value[4:]))))
+        elif each.kind == 0x50:
+            parts.append(("user information item", each.value, tuple(split(each.value))))
     for what, data, items in parts:
         left = len(data) - sum(4 + len(each.value) for each in items)
         if left:
@@ -483,7 +497,9 @@ def window_within_the_proposal(conversation: Conversation, _: Event) -> Finding 
     offered, got = (struct.unpack(">HH", each[-1].value[:4]) for each in (offers, answers))
     for most, value, what in zip(offered, got, ("invoked", "performed"), strict=True):
         if most and (value == 0 or value > most):
-            return wrong(f"{most} operations {what} at most", f"{value}", "no more than offered (PS3.7 D.3.3.3)")
+            return wrong(
+                f"{most} operations {what} at most", f"{value}", "no more than offered (PS3.7 D.3.3.3)"
+            )
     return None
 
 
@@ -511,9 +527,7 @@ def roles_within_the_proposal(conversation: Conversation, _: Event) -> Finding |
     for got in roles(answered(conversation)):
         offer = proposed.get(got.uid)
         if offer is None:
-            return wrong(
-                "role selection (54H) only where it was asked for", _text(got.uid), "PS3.7 D.3.3.4"
-            )
+            return wrong("role selection (54H) only where it was asked for", _text(got.uid), "PS3.7 D.3.3.4")
         if (got.scu and not offer.scu) or (got.scp and not offer.scp):
             return wrong(
                 f"roles within SCU {offer.scu}, SCP {offer.scp}",
@@ -524,17 +538,28 @@ def roles_within_the_proposal(conversation: Conversation, _: Event) -> Finding |
 
 
 def role_is_answered(sop_class: Callable[[Conversation], bytes]) -> Check:
-    """The proposed roles of a SOP class are answered, if only by a refusal."""
+    """The proposed roles of a SOP class are answered, or its context is refused."""
 
     def check(conversation: Conversation, _: Event) -> Finding | None:
         wanted = sop_class(conversation)
         if any(each.uid == wanted for each in roles(answered(conversation))):
             return None
-        return tolerable(
-            f"role selection (54H) for {_text(wanted)}", "none", "without it the default roles hold (PS3.7 D.3.3.4)"
-        )
+        if all(each.result != ACCEPTED for each in _contexts_for(conversation, wanted)):
+            return None
+        expected = f"role selection (54H) for {_text(wanted)}"
+        return tolerable(expected, "none", "without it the default roles hold (PS3.7 D.3.3.4)")
 
-    return named("with an answer to the role selection", check)
+    return named("with an answer to the role selection, or a refused context", check)
+
+
+def _contexts_for(conversation: Conversation, abstract_syntax: bytes) -> list[RawContext]:
+    """The answers to the contexts that were proposed for an abstract syntax."""
+    proposed = {
+        each.id
+        for each in asked(conversation).contexts
+        if any(part.kind == 0x30 and uid(part.value) == abstract_syntax for part in each.syntaxes)
+    }
+    return [each for each in answered(conversation).contexts if each.id in proposed]
 
 
 def no_role_for(sop_class: bytes) -> Check:
@@ -557,9 +582,14 @@ def extended_within_the_proposal(conversation: Conversation, _: Event) -> Findin
         offer = proposed.get(name)
         if offer is None:
             return wrong("an answer (56H) to what was asked", f"one for {_text(name)}", "PS3.7 D.3.3.5")
-        if any(value and not most for value, most in zip(information, offer.ljust(len(information), b"\0"))):
+        if any(
+            value and not most
+            for value, most in zip(information, offer.ljust(len(information), b"\0"), strict=False)
+        ):
             return wrong(
-                f"nothing beyond {offer.hex(' ')}", information.hex(" "), "1 only where 1 was proposed (PS3.4 C.5.1)"
+                f"nothing beyond {offer.hex(' ')}",
+                information.hex(" "),
+                "1 only where 1 was proposed (PS3.4 C.5.1)",
             )
     return None
 
@@ -580,6 +610,16 @@ def identity_response_is_empty(conversation: Conversation, _: Event) -> Finding 
     if found and found[0].value != b"\0\0":
         return wrong("a server response of length 0", found[0].value[:8].hex(" "), "PS3.7 D.3.3.7.2")
     return None
+
+
+def identity_is_not_confirmed(conversation: Conversation, _: Event) -> Finding | None:
+    """without a confirmation of an identity that nobody can have checked."""
+    if not answered(conversation).sub_items(0x59):
+        return None
+    why = (
+        "a response says that the identity was verified; without support for it there is none (PS3.7 D.3.3.7)"
+    )
+    return tolerable("no user identity response (59H)", "one", why)
 
 
 # -- what comes on an association

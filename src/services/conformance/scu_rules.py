@@ -5,8 +5,7 @@ What receivers must not test anyway (reserved fields) is tolerated, everything e
 """
 
 import re
-from collections.abc import Container, Iterator, Sized
-from typing import Protocol
+from collections.abc import Collection, Iterator
 
 from msgspec import Struct, field
 
@@ -18,8 +17,6 @@ from services.conformance.checks import (
     LONGEST_VERSION_NAME,
     RawAssociate,
     RawContext,
-    RawItem,
-    split,
     uid,
 )
 from services.printable import printable, shorten
@@ -160,7 +157,9 @@ def _in_user_data(rq: RawAssociate) -> Iterator[Problem]:
             yield Problem(expected, f"'{_text(item.value)}'", "PS3.7 D.3.3.2.3")
     for kind in (0x53, 0x55, 0x58):
         if len(rq.sub_items(kind)) > 1:
-            yield Problem(f"one sub-item {kind:02X}H at the most", f"{len(rq.sub_items(kind))}", "PS3.7 D.3.3")
+            yield Problem(
+                f"one sub-item {kind:02X}H at the most", f"{len(rq.sub_items(kind))}", "PS3.7 D.3.3"
+            )
     yield from _in_roles(rq)
     for item in rq.user_data:
         if item.kind not in _DEFINED_SUB_ITEMS or item.kind == 0x59:
@@ -194,7 +193,9 @@ def in_short_pdu(raw: bytes) -> Iterator[Problem]:
         clause = "PS3.8 9.3.6 to 9.3.8"
         yield Problem("00H in the reserved fields of its short PDUs", reserved.hex(), clause, False)
     if raw[0] == 7 and not (raw[8] == 0 or (raw[8] == 2 and raw[9] in (0, 1, 2, 4, 5, 6))):
-        yield Problem("an A-ABORT with a source and reason of Table 9-26", f"{raw[8]}/{raw[9]}", "PS3.8 9.3.8")
+        yield Problem(
+            "an A-ABORT with a source and reason of Table 9-26", f"{raw[8]}/{raw[9]}", "PS3.8 9.3.8"
+        )
 
 
 def in_p_data(raw: bytes, pdu: PDataTF, agreed: Agreed) -> Iterator[Problem]:
@@ -308,8 +309,8 @@ def _in_command_form(command: bytes, elements: list[_Element], rest: bytes) -> I
         yield Problem("command elements of even length", "an odd one", "PS3.5 7.1.1")
     if not tags or tags[0] != (0, 0):
         yield Problem("Command Group Length first", "none", "PS3.7 6.3.1, E.1")
-    elif int.from_bytes(elements[0].value, "little") != len(command) - 8 - len(elements[0].value) + 4:
-        got = f"{int.from_bytes(elements[0].value, 'little')} for {len(command) - 12} bytes"
+    elif elements[0].value != (len(command) - 12).to_bytes(4, "little"):
+        got = f"{int.from_bytes(elements[0].value, 'little')} before {len(command) - 12} bytes"
         yield Problem("a Command Group Length that is right", got, "PS3.7 6.3.1, E.1")
 
 
@@ -345,7 +346,9 @@ def _must_agree(abstract: bytes, sop_class: bytes) -> bool:
     )
 
 
-_EXPLICIT_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+_EXPLICIT_LONG = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
 _IMPLICIT = b"1.2.840.10008.1.2"
 _OTHER_BYTE_ORDER = frozenset({b"1.2.840.10008.1.2.2", b"1.2.840.10008.1.2.1.99", b""})
 
@@ -354,7 +357,9 @@ def _in_data_set(
     message: ReadMessage, transfer: bytes, sop_class: bytes, sop_instance: bytes, command_field: int
 ) -> Iterator[Problem]:
     if message.data_set_length % 2:
-        yield Problem("a data set of even length", f"{message.data_set_length} bytes", "PS3.5 7.1.1; PS3.8 E.1")
+        yield Problem(
+            "a data set of even length", f"{message.data_set_length} bytes", "PS3.5 7.1.1; PS3.8 E.1"
+        )
     if not message.data_set_length:
         yield Problem("a data set with elements where one is announced", "an empty one", "PS3.7 9.3")
     if transfer in _OTHER_BYTE_ORDER or message.data_set is None:
@@ -393,11 +398,7 @@ def _first_elements(data: bytes, implicit: bool) -> Iterator[tuple[int, bytes]]:
         start += length
 
 
-class _Outstanding(Container[int], Sized, Protocol):
-    """Message IDs in use, and how many."""
-
-
-def in_order(message_id: int, outstanding: _Outstanding, window: int) -> Iterator[Problem]:
+def in_order(message_id: int, outstanding: Collection[int], window: int) -> Iterator[Problem]:
     """What is wrong with a request that comes while others have no final response (PS3.7 D.3.3.3, 9.1)."""
     if message_id in outstanding:
         expected = "a Message ID that no outstanding operation has"
@@ -413,17 +414,3 @@ def _kinds(kinds: list[int]) -> str:
 
 def _text(value: bytes) -> str:
     return shorten(printable(value.decode("latin-1")))
-
-
-__all__ = [
-    "Agreed",
-    "Problem",
-    "RawItem",
-    "in_message",
-    "in_order",
-    "in_p_data",
-    "in_request",
-    "in_short_pdu",
-    "label",
-    "split",
-]

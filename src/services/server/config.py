@@ -173,6 +173,28 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     level: LogLevel = "info"
 
 
+class Trace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is recorded of every association, for `dicom-trace read` and Wireshark; sizes in bytes.
+
+    Attributes:
+        directory: where to, one file for each association; None records nothing.
+        redact: identifiers are blanked.
+        max_file_size: of one recording; the association goes on without it.
+        max_files: in the directory; the oldest is deleted.
+        max_total_size: of all of them; the oldest are deleted.
+    """
+
+    directory: Directory | None = None
+    redact: bool = False
+    max_file_size: Annotated[
+        int, Meta(ge=64 * KiB, le=1024 * GiB, description="65536 to 1099511627776 bytes")
+    ] = field(default=64 * MiB, name="maxFileSize")
+    max_files: Count = field(default=1000, name="maxFiles")
+    max_total_size: Annotated[
+        int, Meta(ge=64 * KiB, le=1024 * GiB, description="65536 to 1099511627776 bytes")
+    ] = field(default=GiB, name="maxTotalSize")
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a server can be told.
 
@@ -210,10 +232,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     timers: Timers = Timers()
     limits: Limits = Limits()
     log: Log = Log()
+    trace: Trace = Trace()
     verbose: bool = False
 
     def __post_init__(self) -> None:
         self._check_tls()
+        self._check_trace()
         longest = max(self.max_pdu_size, self.limits.a_associate_length)
         if self.limits.borrowed_buffers < 4 * longest:
             raise ValueError(
@@ -230,6 +254,16 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             given = " and ".join(name for name, value in files.items() if value)
             raise ValueError(
                 f"enableTLS: false, but {given} is set; set enableTLS to true, or leave {given} out"
+            )
+
+    def _check_trace(self) -> None:
+        trace = self.trace
+        if trace.redact and trace.directory is None:
+            raise ValueError("trace.redact: true, but nothing is recorded; set trace.directory as well")
+        if trace.max_total_size < trace.max_file_size:
+            raise ValueError(
+                f"trace.maxTotalSize: {trace.max_total_size} bytes are fewer than one recording may have; "
+                f"allowed: at least trace.maxFileSize, {trace.max_file_size}"
             )
 
     @property

@@ -34,7 +34,7 @@ from services.scp import SCP
 from services.server.admission import Access, Admission, is_loopback
 from services.server.archive_store import ArchiveStore
 from services.server.config import Config
-from services.server.config_file import ConfigError
+from services.server.config_file import ConfigError, Problem
 from services.server.control import ControlServer
 from services.server.file_limit import raise_file_limit
 from services.server.log import configure, get_logger
@@ -42,6 +42,8 @@ from services.server.statistics import Statistics
 from services.server.tls import ssl_context
 from services.sop_classes import StorageContexts
 from services.storage import ArchiveStorage
+from services.trace.recorder import Recorder
+from services.trace.recording import RecordingOptions
 from services.verification import Verification
 
 _OVERSIZED_PDU = 16 << 20
@@ -59,7 +61,9 @@ _COUNTERS = {
 class DicomServer(SCP):
     """The SCP of `dicom-server start`."""
 
-    def __init__(self, config: Config, archive: Archive, statistics: Statistics) -> None:
+    def __init__(
+        self, config: Config, archive: Archive, statistics: Statistics, recorder: Recorder | None = None
+    ) -> None:
         self.config = config
         self.statistics = statistics
         self.admission = Admission(config)
@@ -74,7 +78,11 @@ class DicomServer(SCP):
         super().__init__(
             config.ae_title,
             [Verification(), ArchiveStorage(store, storage)],
-            options=msgspec.structs.replace(provider_options(config), forgive=self._forgive),
+            options=msgspec.structs.replace(
+                provider_options(config),
+                forgive=self._forgive,
+                observe=recorder.observe if recorder is not None else None,
+            ),
             authorize=Access(config).authorize,
             maximum_command_length=config.limits.command_set_length,
             maximum_lent=config.limits.borrowed_buffers,
@@ -115,6 +123,11 @@ class DicomServer(SCP):
         _log(association).warning("tolerated", switch=switch)
 
     # -- what happens
+
+    def handshake_failed(self, peer: str, error: Exception) -> None:
+        self.statistics.handshakes_failed += 1
+        cause = getattr(error, "reason", None) or str(error) or type(error).__name__
+        get_logger(peer=peer).warning("TLS handshake failed", cause=str(cause))
 
     def connected(self, association: Association) -> None:
         super().connected(association)
@@ -220,7 +233,7 @@ async def serve(config: Config) -> None:
     """Serve until told to stop, by a signal or over the control socket.
 
     Raises:
-        ConfigError: TLS files or limits that cannot be honoured.
+        ConfigError: TLS files, limits or a trace directory that cannot be honoured.
         ArchiveError: the data directory cannot be used.
         OSError: the address cannot be bound.
     """
@@ -240,7 +253,10 @@ async def serve(config: Config) -> None:
     )
     async with AsyncExitStack() as stack:
         stack.callback(archive.close)
-        server = DicomServer(config, archive, Statistics())
+        recorder = _recorder(config)
+        if recorder is not None:
+            stack.push_async_callback(asyncio.to_thread, recorder.close)
+        server = DicomServer(config, archive, Statistics(), recorder)
         stopping = _Stopping(server)
         port = await stack.enter_async_context(
             server.listen(
@@ -267,6 +283,26 @@ async def serve(config: Config) -> None:
         server.admission.stopping = True
         await stopping.finish(config.timers.grace)
     log.info("stopped")
+
+
+def _recorder(config: Config) -> Recorder | None:
+    trace = config.trace
+    if trace.directory is None:
+        return None
+    options = RecordingOptions(
+        directory=trace.directory,
+        redact=trace.redact,
+        max_file_size=trace.max_file_size,
+        max_files=trace.max_files,
+        max_total_size=trace.max_total_size,
+    )
+    log = get_logger()
+    try:
+        return Recorder(options, lambda event, fields: log.warning(event, **fields))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        text = f"cannot record in {trace.directory}: {reason}; name a directory that this user may write"
+        raise ConfigError([Problem("trace.directory", text)]) from None
 
 
 class _Stopping:
@@ -325,6 +361,15 @@ def _announce(config: Config, port: int) -> None:
         data_directory=str(config.data_directory.absolute()),
         durability=config.durability,
     )
+    trace = config.trace
+    if trace.directory is not None:
+        log.warning(
+            "every association is recorded; values of data sets, SOP Instance UIDs and comments are blanked, "
+            "AE titles, addresses, tags and lengths are not"
+            if trace.redact
+            else "every association is recorded, and patient data with it; --redact blanks identifiers",
+            directory=str(trace.directory.absolute()),
+        )
     if is_loopback(config.host):
         log.info("only this machine can connect; --host 0.0.0.0 opens the server to the network")
     elif Access(config).echo_only:

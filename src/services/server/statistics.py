@@ -21,6 +21,7 @@ class Statistics(Struct, kw_only=True, gc=False):
 
     Attributes:
         connections_rejected: closed by us before they asked for an association.
+        handshakes_failed: connections whose TLS handshake failed; they count nowhere else.
         associations_aborted: by the peer, by us, or by a lost connection.
         bytes_received: PDUs, headers included.
         instances_duplicate: already held, answered without another copy.
@@ -32,6 +33,7 @@ class Statistics(Struct, kw_only=True, gc=False):
     connections_total: int = 0
     connections_active: int = 0
     connections_rejected: int = 0
+    handshakes_failed: int = 0
     associations_accepted: int = 0
     associations_rejected: int = 0
     associations_released: int = 0
@@ -77,6 +79,7 @@ class Statistics(Struct, kw_only=True, gc=False):
                 "total": self.connections_total,
                 "active": self.connections_active,
                 "rejected": self.connections_rejected,
+                "handshakesFailed": self.handshakes_failed,
             },
             "associations": {
                 "accepted": self.associations_accepted,

@@ -7,21 +7,18 @@ cut makes no difference to the entries but their times. Knows nothing of where t
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dimse.messages import Message
 from dul.enums import State
-from dul.errors import RemoteProtocolError, UnrecognizedPDU
+from dul.errors import UnrecognizedPDU
 from dul.framing import HEADER_LENGTH
 from dul.pdus import AAssociateAC, AAssociateRJ, AAssociateRQ, AnyPDU, AReleaseRQ, PDataTF
 from services.trace.agreement import Agreement, agreement, faults_of_answer
+from services.trace.direction import UNREADABLE_SHOWN, Direction, is_pdu
 from services.trace.dissect import Context, dissect
 from services.trace.fields import Dissection, Side
 from services.trace.inference import End, Findings, Step
 from services.trace.keeping import Keeper
 from services.trace.operations import Operations
-from services.trace.reading import LONGEST_PDU, MessageReader, PDUReader, ReadMessage, ReadPDU
-
-UNREADABLE_SHOWN = 64
-"""How many bytes of something that is no PDU are shown; what follows is counted."""
+from services.trace.reading import LONGEST_PDU, ReadMessage, ReadPDU
 
 PROBLEMS_KEPT = 10_000
 """How many problems `AssociationTrace.problems` holds at most."""
@@ -92,34 +89,6 @@ class TracedEvent(Struct, frozen=True):
 Entry = TracedPDU | TracedEvent
 
 
-class _Messages(MessageReader):
-    @property
-    def begun(self) -> Message | None:
-        """A message whose command set is there and whose data set has not ended."""
-        return self._decoded
-
-
-class _Direction:
-    """What one side sends."""
-
-    def __init__(self, sender: Side) -> None:
-        self.sender = sender
-        self.pdus = PDUReader()
-        self.messages = _Messages()
-        self.lost = False  # something was no PDU: nothing after it can be read
-        self.unfollowed = False  # bytes are missing: nothing after them can be read, and nobody is to blame
-        self.held = bytearray()  # of what cannot be read, until it is shown
-        self.shown = False
-        self.surplus = 0
-        self.error: RemoteProtocolError | None = None
-        self.last_was_faulty = False
-
-    def hold(self, data: bytes) -> None:
-        room = 0 if self.shown else UNREADABLE_SHOWN - len(self.held)
-        self.held += data[:room]
-        self.surplus += max(0, len(data) - room)
-
-
 class AssociationTrace:
     """Follows one association.
 
@@ -127,8 +96,10 @@ class AssociationTrace:
         name: of the connection, for a person: "127.0.0.1:40312 -> 127.0.0.1:11112".
         started: when the connection opened, in seconds since 1970; None where that is not known.
         keep: hold the entries in `entries`; without it they are only returned, for who follows for long.
+        keeper: limits what is held, together with the other traces that have it; None for one of its own.
         midway: the first bytes were sent when the association was under way already: states are taken for what the
             first PDU says of them, and what depends on negotiation is not judged.
+        one_direction: only what one side sent is known: neither states nor what needs the other side is judged.
 
     Attributes:
         entries: all so far, with long P-DATA-TF cut and, of long traces, the later ones without their bytes
@@ -142,7 +113,14 @@ class AssociationTrace:
     """
 
     def __init__(
-        self, name: str = "", started: float | None = None, *, keep: bool = True, midway: bool = False
+        self,
+        name: str = "",
+        started: float | None = None,
+        *,
+        keep: bool = True,
+        keeper: Keeper | None = None,
+        midway: bool = False,
+        one_direction: bool = False,
     ) -> None:
         self.name = name
         self.started = started
@@ -153,14 +131,15 @@ class AssociationTrace:
         self.problems: list[str] = []
         self.problem_count = 0
         self.is_closed = False
-        self._keeper = Keeper() if keep else None
+        self._keeper = (keeper or Keeper()) if keep else None
         self._midway = midway
+        self._one_direction = one_direction
         self._opened = False
         self._findings = Findings()
         self._ends = {side: End(side, self._findings) for side in Side}
-        self._directions = {side: _Direction(side) for side in Side}
+        self._directions = {side: Direction(side) for side in Side}
         self._agreement: Agreement | None = None
-        self._operations = Operations(None)
+        self._operations = Operations()
         self._count = 0
         self._request_index: int | None = None
 
@@ -180,6 +159,8 @@ class AssociationTrace:
             return []
         self._opened = True
         self._begin()
+        if self._one_direction:
+            return []
         if self._midway:
             return self._add([self._event(at, None, "the trace begins when the connection is open already")])
         for side in Side:
@@ -203,7 +184,7 @@ class AssociationTrace:
             direction.hold(data)
         else:
             for read in direction.pdus.feed(data):
-                if _is_pdu(read.raw):
+                if is_pdu(read.raw):
                     found += self._add([self._pdu(sender, read, at)])
                 else:
                     direction.lost = True
@@ -264,6 +245,14 @@ class AssociationTrace:
         found += self._add([self._event(at, by, "connection reset" if reset else "connection closed")])
         return found
 
+    def ended(self, at: float) -> list[Entry]:
+        """Nothing more will be seen, though the connection was not closed: the end of a file or of a capture."""
+        found: list[Entry] = []
+        for direction in self._directions.values() if not self.is_closed else ():
+            found += self._add(self._flush(direction, at))
+            found += self._add(self._left_over(direction, at, whole=False))
+        return found
+
     # -- entries
 
     def _begin(self) -> None:
@@ -278,7 +267,7 @@ class AssociationTrace:
     def _pdu(self, sender: Side, read: ReadPDU, at: float) -> TracedPDU:
         self._begin()
         self._count += 1
-        if self._count == 1 and self._midway:
+        if self._count == 1 and self._midway and not self._one_direction:
             self._assume(sender, read.raw[0])
         contexts = self.contexts if self._agreement is not None else None
         dissection = dissect(read, contexts)
@@ -319,7 +308,7 @@ class AssociationTrace:
 
     def _move(self, sender: Side, name: str, read: ReadPDU) -> None:
         here, there = self._ends[sender], self._ends[sender.peer]
-        if any(direction.unfollowed for direction in self._directions.values()):
+        if self._one_direction or any(direction.unfollowed for direction in self._directions.values()):
             return
         if read.pdu is None:
             here.sent_undecodable(read.raw[0])
@@ -358,7 +347,7 @@ class AssociationTrace:
         self.answer = ac
         self._agreement = agreement(self.request, ac)
         self.contexts.update(self._agreement.contexts)
-        self._operations = Operations(self._agreement)
+        self._operations.agreement = self._agreement
         return faults_of_answer(self.request, ac) if self.request is not None else []
 
     def _released(self, sender: Side, outstanding: list[str]) -> list[str]:
@@ -392,6 +381,8 @@ class AssociationTrace:
                     )
         messages = self._directions[sender].messages.feed(pdu)
         for message in messages:
+            if self._one_direction:
+                continue
             begun = self._directions[sender.peer].messages.begun
             wrong, notes = self._operations.message(sender, message, begun)
             problems += wrong
@@ -400,7 +391,7 @@ class AssociationTrace:
 
     # -- what is no PDU
 
-    def _flush(self, direction: _Direction, at: float) -> list[Entry]:
+    def _flush(self, direction: Direction, at: float) -> list[Entry]:
         """What is held of bytes that cannot be read: who sent them has stopped for now."""
         found: list[Entry] = []
         if direction.lost and not direction.shown:
@@ -412,7 +403,7 @@ class AssociationTrace:
             found.append(self._event(at, direction.sender, what))
         return found
 
-    def _unreadable(self, direction: _Direction, at: float) -> Entry:
+    def _unreadable(self, direction: Direction, at: float) -> Entry:
         raw = bytes(direction.held)
         direction.held.clear()
         direction.shown = True
@@ -420,7 +411,7 @@ class AssociationTrace:
             direction.sender, ReadPDU(raw, None, direction.error or UnrecognizedPDU("no PDU")), at
         )
 
-    def _left_over(self, direction: _Direction, at: float) -> list[Entry]:
+    def _left_over(self, direction: Direction, at: float, *, whole: bool = True) -> list[Entry]:
         pending = direction.pdus.incomplete
         if not pending:
             return []
@@ -430,12 +421,13 @@ class AssociationTrace:
         due = "of unknown length: its header is incomplete"
         if len(pending) >= HEADER_LENGTH:
             due = f"of {HEADER_LENGTH + int.from_bytes(pending[2:HEADER_LENGTH], 'big')} bytes"
-        text = f"the connection ended inside a {name} {due}"
-        ends = self._ends
-        if any(end.state is State.Sta1 or end.state is State.Sta13 for end in ends.values()):
-            self._findings.notes.append(text)  # the association was over, nobody was to read it
-        else:
+        text = f"{'the connection' if whole else 'what was seen'} ended inside a {name} {due}"
+        # Of a connection that is over, or of which more was to come, nobody was to read it.
+        is_over = any(end.state in (State.Sta1, State.Sta13) for end in self._ends.values())
+        if whole and not is_over:
             self._findings.problems.append(f"{text} (PS3.8 9.3.1)")
+        else:
+            self._findings.notes.append(text)
         return [self._event(at, direction.sender, what)]
 
     def _add(self, found: list[Entry]) -> list[Entry]:
@@ -461,16 +453,8 @@ class AssociationTrace:
         if isinstance(entry.dissection.pdu, AAssociateRQ) and self._request_index is None:
             self._request_index = len(self.entries)
         elif isinstance(entry.dissection.pdu, AAssociateRJ) and self._request_index is not None:
-            if any(step.transition.action_name == "AE-6" for step in entry.steps):
-                request = self.entries[self._request_index]
-                steps = tuple(s for s in request.steps if s.transition.action_name != "AE-6")
-                self.entries[self._request_index] = replace(request, steps=steps)
-
-
-def _is_pdu(raw: bytes) -> bool:
-    """Whether these bytes are one PDU by their header, whatever stands in it."""
-    return (
-        len(raw) >= HEADER_LENGTH
-        and 1 <= raw[0] <= 7
-        and len(raw) == HEADER_LENGTH + int.from_bytes(raw[2:HEADER_LENGTH], "big")
-    )
+            if all(step.transition.action_name != "AE-6" for step in entry.steps):
+                return
+            request = self.entries[self._request_index]
+            steps = tuple(step for step in request.steps if step.transition.action_name != "AE-6")
+            self.entries[self._request_index] = replace(request, steps=steps)

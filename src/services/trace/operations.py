@@ -71,12 +71,12 @@ class _Outstanding(Struct):
 class Operations:
     """The operations of both sides.
 
-    Args:
+    Attributes:
         agreement: what was negotiated; None where that was not seen, and then nothing that depends on it is judged.
     """
 
-    def __init__(self, agreement: Agreement | None) -> None:
-        self._agreement = agreement
+    def __init__(self) -> None:
+        self.agreement: Agreement | None = None
         self._outstanding: dict[Side, dict[int, _Outstanding]] = {side: {} for side in Side}
         self._answered_early: dict[Side, int | None] = dict.fromkeys(Side)
 
@@ -129,8 +129,8 @@ class Operations:
         if early == request.message_id:
             return
         mine[request.message_id] = _Outstanding(request, read.context_id)
-        if self._agreement is not None:
-            most = self._agreement.window[sender]
+        if self.agreement is not None:
+            most = self.agreement.window[sender]
             if most and len(mine) > most:
                 yield (
                     f"{label}: {len(mine)} operations outstanding where the window is {most} "
@@ -138,8 +138,8 @@ class Operations:
                 )
 
     def _context(self, sender: Side, label: str, request: Request, context_id: int) -> Iterator[str]:
-        context = self._agreement.contexts.get(context_id) if self._agreement is not None else None
-        if self._agreement is None or context is None or not context.abstract_syntax:
+        context = self.agreement.contexts.get(context_id) if self.agreement is not None else None
+        if self.agreement is None or context is None or not context.abstract_syntax:
             return
         abstract_syntax = context.abstract_syntax
         sop_class = sop_class_uid(request)
@@ -150,7 +150,7 @@ class Operations:
             )
         # Operations are invoked by the SCU, notifications by the SCP.
         scu = sender.peer if isinstance(request, NEventReportRQ) else sender
-        if not self._agreement.may_be_scu(scu, abstract_syntax):
+        if not self.agreement.may_be_scu(scu, abstract_syntax):
             role = "SCP" if isinstance(request, NEventReportRQ) else "SCU"
             yield f"{label}: the {sender.value} is not {role} of {printable(abstract_syntax)} (PS3.7 D.3.3.4)"
 
@@ -169,7 +169,7 @@ class Operations:
         elif isinstance(begun, Request) and begun.message_id == message_id:
             request, context_id = begun, read.context_id
         else:
-            if self._agreement is not None:
+            if self.agreement is not None:
                 yield f"{label} answers no request: none with that Message ID is outstanding (PS3.7 9.1, 10.1)"
             return
         if field != request.command_field | RESPONSE_BIT:

@@ -58,6 +58,7 @@ class _Message:
 
     def __init__(self) -> None:
         self.command: list[Span] = []
+        self.command_lost = False
         self.data_sets: dict[int, DataSetRedactor] = {}
 
     @property
@@ -65,6 +66,7 @@ class _Message:
         return bool(self.command) or any(each.is_waiting for each in self.data_sets.values())
 
     def give_up(self) -> None:
+        self.command_lost = self.command_lost or bool(self.command)
         blank(self.command)
         self.command = []
         for data_set in self.data_sets.values():
@@ -160,6 +162,10 @@ class Redactor:
             start = end
 
     def _take_command(self, message: _Message, value: Span, is_last: bool) -> None:
+        if message.command_lost:
+            blank([value])
+            message.command_lost = not is_last
+            return
         message.command.append(value)
         if is_last:
             whole = bytearray(b"".join(span.data[span.start : span.end] for span in message.command))
@@ -182,10 +188,11 @@ class Redactor:
             del message.data_sets[context_id]
 
     def _replacement(self, uid: bytes) -> bytes:
-        """Digits as many as the UID has characters; the same for the same UID."""
-        digest = hmac.new(self._key, uid, hashlib.sha512).digest()
-        digits = str(int.from_bytes(digest, "big")).zfill(155)
-        return (b"1" + digits[1 - len(uid) :].encode() if len(uid) > 1 else b"1")[: len(uid)]
+        """Digits as many as the UID has characters, under 2.25 where there is room; the same for the same UID."""
+        digest = hmac.new(self._key, uid, hashlib.sha256).digest()
+        digits = str(int.from_bytes(digest, "big")).encode()
+        start = b"2.25.1" if len(uid) > 12 else b"1"
+        return (start + digits[::-1] * (len(uid) // 64 + 1))[: len(uid)]
 
 
 def blank_user_identity(data: bytes) -> bytes:

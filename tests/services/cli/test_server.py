@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from services.cli.server import _OPTIONS, app
-from services.server.config import Config
+from services.server.config import Config, Trace
 from services.server.config_file import ConfigError, Problem
 from services.server.control import ControlServer
 from services.server.statistics import Statistics
@@ -96,7 +96,7 @@ def test_every_option_sets_its_field(started: Started) -> None:
     line = (
         "start --aet A --port 1 --host ::1 --data-dir d --database-url= --durability process "
         "--duplicates reject --max-connections 3 --max-pdu-size 16384 --allowed-ae CT1,MR1 --blocked-ae CT2 "
-        "--tls --tls-certificate a.crt --tls-private-key a.key --log-format json -v"
+        "--tls --tls-certificate a.crt --tls-private-key a.key --log-format json --trace t --redact -v"
     )
     result = invoke(*line.split())
     assert result.exit_code == 0, result.output
@@ -116,6 +116,7 @@ def test_every_option_sets_its_field(started: Started) -> None:
         tls_certificate="a.crt",
         tls_private_key="a.key",
         log=type(settings.log)(format="json"),
+        trace=Trace(directory=Path("t"), redact=True),
         verbose=True,
     )
 
@@ -133,6 +134,7 @@ def test_every_option_sets_its_field(started: Started) -> None:
         (("--database-url", "sqlite:///x"), "--database-url: "),
         (("--log-format", "xml"), "--log-format: "),
         (("--tls",), "enableTLS: true needs tlsCertificate and tlsPrivateKey"),
+        (("--redact",), "trace.redact: true, but nothing is recorded"),
         (("--tls-certificate", "a.crt"), "enableTLS: false, but tlsCertificate is set"),
         (("--config", "/nowhere/a.conf"), "/nowhere/a.conf: cannot read the configuration"),
         (("--port", "many"), "--port"),

@@ -57,6 +57,13 @@ def test_every_default() -> None:
             "minFreeSpace": 256 << 20,
         },
         "log": {"format": "text", "level": "info"},
+        "trace": {
+            "directory": None,
+            "redact": False,
+            "maxFileSize": 64 << 20,
+            "maxFiles": 1000,
+            "maxTotalSize": 1 << 30,
+        },
         "verbose": False,
     }
 
@@ -108,6 +115,17 @@ def test_the_buffers_must_hold_the_longest_pdu() -> None:
         Config(limits=Limits(borrowed_buffers=1 << 20))
 
 
+def test_redacting_needs_something_to_redact() -> None:
+    with pytest.raises(ValueError, match=r"trace\.redact: true.*set trace\.directory"):
+        Config(trace=config.Trace(redact=True))
+    assert Config(trace=config.Trace(directory=Path("traces"), redact=True)).trace.redact
+
+
+def test_all_recordings_together_must_hold_one() -> None:
+    with pytest.raises(ValueError, match=r"trace\.maxTotalSize.*at least trace\.maxFileSize, 2097152"):
+        Config(trace=config.Trace(max_file_size=2 << 20, max_total_size=1 << 20))
+
+
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Config().timers.idle = 3  # type: ignore[misc]
@@ -124,6 +142,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`timers`": Timers,
     "`limits`": Limits,
     "`log`": config.Log,
+    "`trace`": config.Trace,
 }
 
 

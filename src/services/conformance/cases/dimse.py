@@ -1,5 +1,16 @@
-"""DIMSE commands: cases 98 to 116 (PS3.7)."""
+"""DIMSE commands: cases 98 to 116 (PS3.7), and beyond."""
 
 from services.conformance.case import Case
+from services.conformance.cases import (
+    dimse_command_set,
+    dimse_operations,
+    dimse_refused,
+    dimse_requests,
+)
 
-CASES: tuple[Case, ...] = ()
+CASES: tuple[Case, ...] = (
+    *dimse_command_set.CASES,
+    *dimse_requests.CASES,
+    *dimse_refused.CASES,
+    *dimse_operations.CASES,
+)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dul.pdus import PDataTF
-from services.conformance.checks import asked, named, pdus, received, sent, tolerable, wrong
+from services.conformance.checks import all_of, asked, named, pdus, received, sent, tolerable, wrong
 from services.conformance.connection import Connection, Event
 from services.conformance.conversation import Check, Conversation
 from services.conformance.verdict import Finding
@@ -213,6 +213,11 @@ def padded_with_nul(conversation: Conversation, event: Event) -> Finding | None:
         return None
     fault = padding_fault(event.message.command)
     return None if fault is None else wrong(fault.expected, fault.got, fault.why)
+
+
+def all_rules_and(check: Check) -> Check:
+    """`answers_its_request` and, before it, another check, whose title it gets."""
+    return all_of(check, answers_its_request, title=(check.__doc__ or "").splitlines()[0])
 
 
 def repeats(*numbers: int) -> Check:

@@ -1,6 +1,5 @@
 """Messages and steps that the cases about P-DATA, commands and endurance share."""
 
-import struct
 from collections.abc import Callable, Iterable
 
 from services.conformance.building import (
@@ -46,21 +45,12 @@ STORED = "C-STORE-RSP 8 ????"
 FOUND = "C-FIND-RSP 9 0000"
 
 KEPT_UNSEEN = (
-    "the data set ends inside an element, so that there is nothing to store: what is looked at is whether the message "
-    "is taken and answered, with whatever status. A receiver that keeps what it does not read may keep it."
+    "the data set names neither study nor series, so that no archive can take it: what is looked at is whether the "
+    "message is received whole and answered, with whatever status. A receiver that only writes files may keep it."
 )
-"""The note of cases that complete a C-STORE without an instance in it."""
+"""The note of cases that complete a C-STORE of something that is no instance."""
 
 # -- messages
-
-
-def no_instance(length: int) -> bytes:
-    """A data set in Implicit VR Little Endian that ends inside an element, so that nobody can store it.
-
-    Args:
-        length: in bytes, even, 8 or more.
-    """
-    return struct.pack("<HHI", 0x0008, 0x0018, length) + b"1" * (length - 8)
 
 
 def store_rq(target: Target, message_id: int = 8) -> bytes:
@@ -68,16 +58,35 @@ def store_rq(target: Target, message_id: int = 8) -> bytes:
     return c_store_rq(message_id, target.storage_class, target.uid(8))
 
 
+def no_instance(target: Target, length: int = 200) -> bytes:
+    """A data set in Implicit VR Little Endian of the class and instance of `store_rq`, without study and series.
+
+    Args:
+        target: the peer.
+        length: in bytes, even; less than 200 is too little to be hit exactly.
+    """
+    sop_class = _ui(0x0008, 0x0016, target.storage_class)
+    instance = _ui(0x0008, 0x0018, target.uid(8))
+    return sop_class + instance + _filler(length - len(sop_class) - len(instance))
+
+
 def identifier(target: Target, length: int = 0) -> bytes:
-    """A C-FIND identifier for a study nobody has, at least `length` bytes long by a private element."""
-    keys = element(0x0052, b"STUDY ", group=0x0008)
-    study = target.uid(9)
-    last = element(0x000D, study + b"\0" * (len(study) % 2), group=0x0020)
-    left = length - len(keys) - len(last)
-    if left < 24:
-        return keys + last
+    """A C-FIND identifier for a study nobody has, `length` bytes long where that is 200 or more, and even."""
+    level = element(0x0052, b"STUDY ", group=0x0008)
+    study = _ui(0x0020, 0x000D, target.uid(9))
+    return level + _filler(length - len(level) - len(study)) + study
+
+
+def _ui(group: int, number: int, uid: bytes) -> bytes:
+    return element(number, uid + b"\0" * (len(uid) % 2), group=group)
+
+
+def _filler(length: int) -> bytes:
+    """Private elements of that length; none where they do not fit in."""
     creator = element(0x0010, b"FILLER", group=0x0009)
-    return keys + creator + element(0x1010, b" " * (left - len(creator) - 8), group=0x0009) + last
+    if length < len(creator) + 8:
+        return b""
+    return creator + element(0x1010, b" " * (length - len(creator) - 8), group=0x0009)
 
 
 def long_echo_rq(length: int, message_id: int = 7) -> bytes:
@@ -212,6 +221,17 @@ def ask(
     return Send(title, what), Expect(answer, *tolerated, why=why, check=check)
 
 
+def echo_if(answer: str, message_id: int = 6) -> Do:
+    """Where the last answer was this one, and not an A-ABORT, a C-ECHO on the same association must be answered."""
+
+    async def run(conversation: Conversation) -> None:
+        if matches(conversation.last.text, answer):
+            for step in echo(message_id):
+                await step.run(conversation)
+
+    return Do(f"after {answer}, sends a C-ECHO-RQ and expects C-ECHO-RSP {message_id} 0000", run)
+
+
 def served(title: str, what: Bytes, why: str = "", *tolerated: str) -> tuple[Step, ...]:
     """On an association of its own: a C-ECHO-RQ with Message ID 7, sent in this way, is answered, and then another."""
     return *associate(), *ask(title, what, ECHOED, *tolerated, why=why), *echo(6)
@@ -232,9 +252,9 @@ def echo_message(command_set: bytes, *data_set: bytes) -> bytes:
     return message(ECHO_CONTEXT, command_set, *data_set)
 
 
-def store_message(*data_set: bytes) -> Callable[[Target], bytes]:
+def store_message(length: int = 200) -> Callable[[Target], bytes]:
     """A C-STORE-RQ and its data set."""
-    return lambda target: message(STORE_CONTEXT, store_rq(target), *data_set)
+    return lambda target: message(STORE_CONTEXT, store_rq(target), no_instance(target, length))
 
 
 def find_message(length: int = 0) -> Callable[[Target], bytes]:

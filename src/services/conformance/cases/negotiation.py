@@ -1,5 +1,18 @@
-"""Negotiation: cases 38 to 82 (PS3.8 9.3.2, 9.3.3; PS3.7 Annex D.3)."""
+"""Negotiation: cases 38 to 82, and from 200 on what goes beyond them (PS3.8 9.3.2, 9.3.3; PS3.7 Annex D.3)."""
 
 from services.conformance.case import Case
+from services.conformance.cases import (
+    negotiation_contexts,
+    negotiation_identity,
+    negotiation_items,
+    negotiation_titles,
+    negotiation_user,
+)
 
-CASES: tuple[Case, ...] = ()
+CASES: tuple[Case, ...] = (
+    *negotiation_titles.CASES,
+    *negotiation_contexts.CASES,
+    *negotiation_items.CASES,
+    *negotiation_user.CASES,
+    *negotiation_identity.CASES,
+)

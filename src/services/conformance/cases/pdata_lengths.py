@@ -17,6 +17,7 @@ from services.conformance.cases.dimse_steps import (
     STORED,
     SendAgreed,
     aborted_perhaps_after,
+    echo_if,
     identifier,
     long_echo_rq,
     no_instance,
@@ -123,7 +124,7 @@ def _too_long_echo(by: int) -> Callable[[Conversation], bytes]:
 
 
 def _store_of(length: int, target: Target) -> bytes:
-    data = pdv(STORE_CONTEXT, 2, no_instance((length & ~1) - 6))
+    data = pdv(STORE_CONTEXT, 2, no_instance(target, (length & ~1) - 6))
     return message(STORE_CONTEXT, store_rq(target)) + p_data(data)
 
 
@@ -164,7 +165,7 @@ def _too_long() -> Iterator[Case]:
             associate(),
             SendAgreed(f"a whole C-ECHO-RQ in a P-DATA-TF that is {by} too long", _too_long_echo(by)),
             aborted("2/6", rule, ECHOED),
-            echo(6),
+            echo_if(ECHOED),
             needs=ECHO,
             note=note,
         )
@@ -175,7 +176,7 @@ def _too_long() -> Iterator[Case]:
         associate("echo", "find"),
         SendAgreed("a C-FIND-RQ with its identifier in a P-DATA-TF that is 2 too long", _too_long_find),
         aborted("2/6", rule, FOUND),
-        echo(),
+        echo_if(FOUND),
         needs=FIND,
         note=note,
     )
@@ -186,7 +187,7 @@ def _too_long() -> Iterator[Case]:
         associate("echo", "store"),
         SendAgreed("a C-STORE-RQ with its data set in a P-DATA-TF that is twice too long", _too_long_store),
         aborted("2/6", rule, STORED),
-        echo(),
+        echo_if(STORED),
         needs=STORE,
         note=f"{note} {KEPT_UNSEEN.capitalize()}",
     )
@@ -260,12 +261,14 @@ def _contexts() -> Iterator[Case]:
         )
     yield case(
         "pdata-92g",
-        "Fragment that is not the last on a context that was refused",
+        "C-ECHO-RQ in two fragments on a context that was refused",
         "PS3.8 9.3.5.1, 7.1.1.13",
         associate("echo", "refused"),
-        Send("the first half of a C-ECHO-RQ on it", p_data(pdv(REFUSED_CONTEXT, 1, ECHO_RQ[:40]))),
+        Send(
+            f"a C-ECHO-RQ on context {REFUSED_CONTEXT}",
+            p_data(pdv(REFUSED_CONTEXT, 1, ECHO_RQ[:40])) + p_data(pdv(REFUSED_CONTEXT, 3, ECHO_RQ[40:])),
+        ),
         aborted("2/6", rule, "abort 0/0"),
-        note="the fault is there with the first PDV; an acceptor that waits for the rest waits for ever.",
     )
     yield case(
         "pdata-92h",

@@ -83,7 +83,7 @@ def _another_context() -> Iterator[Case]:
         associate("echo", "store"),
         Send(
             "a C-STORE-RQ on context 3 and its data set on context 1",
-            lambda target: p_data(pdv(3, 3, store_rq(target))) + p_data(pdv(1, 2, no_instance(40))),
+            lambda target: p_data(pdv(3, 3, store_rq(target))) + p_data(pdv(1, 2, no_instance(target))),
         ),
         _unexpected(),
         needs=STORE,
@@ -201,7 +201,7 @@ def _command_inside() -> Iterator[Case]:
 
 
 def _store_then(data: bytes) -> Callable[[Target], bytes]:
-    return lambda target: message(3, store_rq(target)) + p_data(pdv(3, 0, no_instance(40)[:20])) + data
+    return lambda target: message(3, store_rq(target)) + p_data(pdv(3, 0, no_instance(target)[:20])) + data
 
 
 def _announced_or_not() -> Iterator[Case]:
@@ -222,7 +222,7 @@ def _announced_or_not() -> Iterator[Case]:
         associate("echo", "store"),
         Send(
             "a C-STORE-RQ with Command Data Set Type 0101H, and a data set",
-            lambda target: p_data(pdv(3, 3, _store_without_data(target)), pdv(3, 2, no_instance(40))),
+            lambda target: p_data(pdv(3, 3, _store_without_data(target)), pdv(3, 2, no_instance(target))),
         ),
         aborted_perhaps_after("C-STORE-RSP 8 [!0]???|C-STORE-RSP 8 01??", "2/5", _RULE, "abort 0/0"),
         needs=STORE,
@@ -237,7 +237,7 @@ def _announced_or_not() -> Iterator[Case]:
         Expect(
             "silence", within=1.0, why="a data set was announced: the message is not complete (PS3.7 E.1)"
         ),
-        ask("its data set", p_data(pdv(3, 2, no_instance(40))), STORED, why="now it is"),
+        ask("its data set", lambda target: p_data(pdv(3, 2, no_instance(target))), STORED, why="now it is"),
         echo(),
         needs=STORE,
         waits=True,
@@ -302,7 +302,7 @@ def _store_without_data(target: Target) -> bytes:
 
 
 def _store_with_type(value: int) -> Callable[[Target], bytes]:
-    return lambda target: message(3, store_elements(target, data_set_type=value), no_instance(40))
+    return lambda target: message(3, store_elements(target, data_set_type=value), no_instance(target))
 
 
 def _echo_with_data() -> bytes:

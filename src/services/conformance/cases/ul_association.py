@@ -8,6 +8,7 @@ from services.conformance.cases.ul_opening import A_ASSOCIATE_AC, A_ASSOCIATE_RJ
 from services.conformance.cases.ul_steps import (
     ECHO,
     ECHO_RQ,
+    OVER,
     afterwards,
     ends,
     nothing_more,
@@ -29,14 +30,15 @@ def _in_sta6(
 
 
 def _release_of(letter: str, length: int) -> Case:
-    return _in_sta6(
+    return case(
         f"ul-19{letter}",
         f"A-RELEASE-RQ with PDU-length {length}, and as many bytes",
         "PS3.8 9.3.6",
-        pdu(5, bytes(length)),
-        "2/6",
-        _FIXED,
-        "release response",
+        associate(),
+        echo(),
+        Send("it", pdu(5, bytes(length))),
+        aborted("2/6", _FIXED, "release response"),
+        needs=ECHO,
         note="To skip the surplus, or not to miss what carries no meaning, and release is tolerated.",
     )
 
@@ -62,8 +64,7 @@ def _abort_of(id: str, what: str, data: bytes) -> Case:
         associate(),
         Send("it", data),
         Expect(
-            "closed",
-            "reset",
+            OVER,
             "abort 2/*",
             why="an A-ABORT that cannot be read is one, and not answered; as an invalid PDU it is (Evt19, AA-8)",
         ),
@@ -121,7 +122,6 @@ _RELEASE = (
         pdu(5, b"", length=0xFFFFFFFF),
         "2/6",
         "its PDU-length is fixed at 4: there is nothing to wait for",
-        "release response",
     ),
 )
 
@@ -222,7 +222,7 @@ _ABORT = (
         associate(),
         send_all("a C-ECHO-RQ and an A-ABORT", ECHO_RQ, abort(0, 0)),
         Expect("closed|reset|C-ECHO-RSP 7 0000", why="closed, with or without the answer before"),
-        Expect("closed|reset", why="AA-3 closes"),
+        Expect(OVER, why="AA-3 closes"),
         needs=ECHO,
     ),
     case(

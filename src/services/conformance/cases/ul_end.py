@@ -20,6 +20,7 @@ from services.conformance.cases.ul_opening import A_ASSOCIATE_AC, rq
 from services.conformance.cases.ul_steps import (
     ECHO,
     ECHO_RQ,
+    OVER,
     SILENT,
     afterwards,
     ends,
@@ -68,7 +69,7 @@ def _gone(id: str, title: str, *before: Step | Iterable[Step], clause: str = "Ev
         associate(),
         *before,
         finish_sending(),
-        ends("there is nobody left to send anything to (AA-4)"),
+        Expect(OVER, "abort *", why="there is nobody left to send anything to (AA-4)"),
     )
 
 
@@ -125,7 +126,7 @@ _GONE = (
         Send("a C-ECHO-RQ", ECHO_RQ),
         finish_sending(),
         Expect("closed|reset|C-ECHO-RSP 7 0000", why="closed, with or without the answer before"),
-        Expect("closed|reset", why="AA-4: there is nobody left"),
+        Expect(OVER, why="AA-4: there is nobody left"),
         needs=ECHO,
     ),
 )
@@ -297,7 +298,7 @@ _RELEASING = (
         associate(),
         send_all("an A-RELEASE-RQ and an A-ABORT", RELEASE_RQ, abort(0, 0)),
         Expect("release response|closed|reset", why="closed, with or without an answer before"),
-        Expect("closed|reset", why="AA-2 or AA-3 closes"),
+        Expect(OVER, why="AA-2 or AA-3 closes"),
     ),
     case(
         "ul-33e",
@@ -307,7 +308,7 @@ _RELEASING = (
         Send("an A-RELEASE-RQ", RELEASE_RQ),
         finish_sending(),
         Expect("release response|closed|reset", why="closed, with or without an answer before"),
-        Expect("closed|reset", why="there is nobody left"),
+        Expect(OVER, why="there is nobody left"),
     ),
     case(
         "ul-33f",
@@ -342,7 +343,9 @@ _BEYOND = (
         "PS3.7 A.5, A.6; PS3.8 9.1.5: ARTIM does not run in Sta6",
         associate(),
         echo(6),
-        Do("does nothing for longer than ARTIM; expects a C-ECHO to be served then, or abort 0/*", _stay_idle),
+        Do(
+            "does nothing for longer than ARTIM; expects a C-ECHO to be served then, or abort 0/*", _stay_idle
+        ),
         needs=ECHO,
         waits=True,
         note="How long a peer lets an association idle is its own affair; it ends it by an A-ABORT, not by an "

@@ -22,6 +22,7 @@ from services.conformance.case import Case, case
 from services.conformance.cases.ul_steps import (
     ECHO,
     ECHO_RQ,
+    OVER,
     IfAccepted,
     accepted_then_echo,
     afterwards,
@@ -72,6 +73,14 @@ def _part_of_rq(start: int | None, end: int | None) -> Bytes:
     return lambda target: rq(target)[start:end]
 
 
+def _cut_to(length: int) -> Bytes:
+    return lambda target: pdu(1, rq(target)[6 : 6 + length])
+
+
+def _too_short_by(missing: int) -> Bytes:
+    return lambda target: target.a_associate_rq(length_off_by=missing)
+
+
 def _unfinished(id: str, title: str, what: Bytes) -> Case:
     return case(
         id,
@@ -103,8 +112,7 @@ def _too_long(id: str, length: int) -> Case:
         Expect(
             "abort 0/0",
             "abort 0/*",
-            "closed",
-            "reset",
+            OVER,
             within=until_artim,
             why="a length that no request has is refused at once; to wait for it until ARTIM expires is tolerated",
         ),
@@ -202,7 +210,7 @@ _AT_ONCE = (
         "PS3.8 9.2: Evt16 in Sta3 or Sta6, AA-3",
         send_all("an A-ASSOCIATE-RQ and an A-ABORT", rq, abort(0, 0)),
         Expect("closed|reset|accept", why="closed, with or without an answer before"),
-        Expect("closed|reset", why="AA-3 closes and sends nothing"),
+        Expect(OVER, why="AA-3 closes and sends nothing"),
     ),
     case(
         "ul-5d",
@@ -260,9 +268,8 @@ _FIRST_PDU = (
         "PS3.8 9.2: Evt19 in Sta2, AA-1, or Evt18, AA-2",
         Send("the byte FFH", b"\xff"),
         Expect(
-            "abort 0/0|closed",
+            f"abort 0/0|{OVER}",
             "abort 0/*",
-            "reset",
             within=until_artim,
             why="the first byte tells that it is no PDU; to wait for a header until ARTIM expires is as right",
         ),
@@ -286,7 +293,7 @@ _LENGTHS = (
             f"ul-14{letter}",
             f"A-ASSOCIATE-RQ with PDU-length {length}",
             "PS3.8 9.3.2; 9.2: Evt19 in Sta2, AA-1",
-            Send("it, cut there", lambda target, n=length: pdu(1, rq(target)[6 : 6 + n])),
+            Send("it, cut there", _cut_to(length)),
             aborted("0/0", "its fixed fields alone take 68 bytes"),
         )
         for letter, length in zip("abcd", (0, 1, 4, 67), strict=True)
@@ -318,7 +325,7 @@ _LENGTHS = (
             f"ul-15{letter}",
             f"A-ASSOCIATE-RQ with a PDU-length {more} too large",
             "PS3.8 9.1.4, 9.2: Evt18 in Sta2, AA-2",
-            Send("it", lambda target, n=more: target.a_associate_rq(length_off_by=n)),
+            Send("it", _too_short_by(more)),
             ends("it is not complete, and ARTIM ends the wait", until_artim),
             waits=True,
         )
@@ -390,8 +397,7 @@ _BEYOND = (
             "PS3.8 9.3.8; 9.2: Evt16 in Sta2, AA-2",
             Send("it", pdu(7, bytes(length))),
             Expect(
-                "closed",
-                "reset",
+                OVER,
                 "abort 0/*",
                 why="an A-ABORT that cannot be read is one, and not answered; as an invalid PDU it is (Evt19, AA-1)",
             ),
@@ -420,7 +426,7 @@ _BEYOND = (
         Send("an A-ASSOCIATE-RQ", rq),
         finish_sending(),
         Expect("closed|reset|accept", why="closed, with or without an answer before"),
-        Expect("closed|reset", why="AA-4: there is nobody left"),
+        Expect(OVER, why="AA-4: there is nobody left"),
     ),
     case(
         "ul-205a",

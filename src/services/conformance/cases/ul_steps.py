@@ -72,8 +72,8 @@ def nothing_more(why: str = "") -> Expect:
 
 
 def ends(why: str = "", within: float | Callable[[Target], float] | None = None) -> Expect:
-    """Expect that the peer closes the connection and sends nothing before; a reset is tolerated."""
-    return Expect("closed", "reset", within=within, why=why)
+    """Expect that the peer closes the connection, in whatever way, and sends nothing before."""
+    return Expect(OVER, within=within, why=why)
 
 
 def several() -> Do:
@@ -102,12 +102,11 @@ def trickle(title: str, what: Bytes, patience: Callable[[Target], float]) -> Do:
             await connection.send(data[position : position + 1], timeout=target.timeout)
             event = await connection.receive(pace)
             if event.text != "silence" or time.monotonic() - begun > most:
-                conversation.judge(
-                    event, "closed", "reset", why="only a whole A-ASSOCIATE-RQ stops ARTIM (AE-6), no part of one"
-                )
+                why = "only a whole A-ASSOCIATE-RQ stops ARTIM (AE-6), no part of one"
+                conversation.judge(event, OVER, why=why)
                 return
 
-    return Do(f"sends {title} byte by byte, for longer than ARTIM; expects closed (tolerated: reset)", run)
+    return Do(f"sends {title} byte by byte, for longer than ARTIM; expects {OVER}", run)
 
 
 def afterwards(*steps: Step | Iterable[Step]) -> tuple[Step, ...]:

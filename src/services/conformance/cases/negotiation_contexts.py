@@ -1,0 +1,420 @@
+"""Presentation contexts: cases 49 to 60, and what goes beyond them (PS3.8 9.3.2.2, 9.3.3.2; PS3.7 D.3.2)."""
+
+from services.conformance.building import (
+    CT_IMAGE,
+    EXPLICIT,
+    IMPLICIT,
+    VERIFICATION,
+    application_context,
+    c_echo_rq,
+    context,
+    item,
+    message,
+    user_information,
+)
+from services.conformance.case import Case, case
+from services.conformance.cases.negotiation_titles import DEFAULT_CONTEXT
+from services.conformance.cases.ul_steps import ECHO, IfAccepted, accepted_then_echo
+from services.conformance.checks import (
+    ACCEPTED,
+    NO_ABSTRACT_SYNTAX,
+    NO_TRANSFER_SYNTAX,
+    all_of,
+    answered,
+    answered_once,
+    every_context_is_answered,
+    not_accepted,
+    refused_contexts_carry_a_transfer_syntax,
+    results,
+    sound_answer,
+    transfer_syntaxes_were_offered,
+)
+from services.conformance.conversation import Check, Conversation
+from services.conformance.steps import UNKNOWN_SYNTAX, Bytes, Do, Expect, Send, Step, echo
+
+_CONTEXTS = "PS3.8 9.3.2.2, 9.3.3.2"
+_INVALID = "an invalid PDU"
+ODD_IDS = range(1, 256, 2)
+NO_SYNTAXES = tuple(UNKNOWN_SYNTAX + b".%d" % number for number in range(30))
+"""Transfer syntaxes that nobody knows."""
+
+_LONG_UID = b"1.2." + b"3" * 61
+
+
+def _proposing(*contexts: bytes) -> Bytes:
+    return lambda target: target.proposing(*contexts)
+
+
+def _accepted(
+    id: str, title: str, clause: str, request: Bytes, check: Check, *then: Step, why: str = "", note: str = ""
+) -> Case:
+    """The association is accepted, its contexts are answered as `check` says, and Verification on context 1 works."""
+    return case(
+        id,
+        title,
+        clause,
+        Send("the A-ASSOCIATE-RQ", request),
+        accepted_then_echo(why or "nothing in the request gives a reason to refuse it", check=check),
+        *then,
+        needs=ECHO,
+        note=note,
+    )
+
+
+def _answered(id: str, title: str, clause: str, request: Bytes, check: Check, why: str = "") -> Case:
+    """The association is accepted, with no context that could be used."""
+    return case(
+        id,
+        title,
+        clause,
+        Send("the A-ASSOCIATE-RQ", request),
+        Expect("accept", why=why or "contexts are refused one by one, not the association", check=check),
+    )
+
+
+def _invalid_context(
+    id: str, title: str, bad: bytes, number: int, *, good: bool = True, note: str = ""
+) -> Case:
+    """A context that cannot be, beside a good one: an invalid PDU, or that context is refused."""
+    contexts = (DEFAULT_CONTEXT, bad) if good else (bad,)
+    return case(
+        id,
+        title,
+        "PS3.8 9.3.2.2; 9.2: Evt19 in Sta2, AA-1",
+        Send("the A-ASSOCIATE-RQ", _proposing(*contexts)),
+        Expect(
+            "abort 0/0",
+            "abort 0/*",
+            "reject 1/*",
+            "accept",
+            why=f"{_INVALID}; to refuse the association or just that context is tolerated",
+        ),
+        IfAccepted(*(echo() if good else ()), check=not_accepted(number)),
+        needs=ECHO if good else (),
+        note=note,
+    )
+
+
+def _echo_on(context_id: int, message_id: int) -> tuple[Step, ...]:
+    return (
+        Send(f"a C-ECHO-RQ on context {context_id}", message(context_id, c_echo_rq(message_id))),
+        Expect(f"C-ECHO-RSP {message_id} 0000", why="the context was accepted (PS3.4 A.4)"),
+    )
+
+
+def _echo_where_accepted() -> Do:
+    """A C-ECHO where context 1 was accepted; where not, that was judged before."""
+
+    async def run(conversation: Conversation) -> None:
+        if any(each.id == 1 and each.result == ACCEPTED for each in answered(conversation).contexts):
+            for step in echo():
+                await step.run(conversation)
+
+    return Do("sends a C-ECHO-RQ if context 1 was accepted; expects C-ECHO-RSP 7 0000", run)
+
+
+# -- how many, and under which ids
+
+_COUNT = (
+    case(
+        "negotiation-49",
+        "No presentation context item",
+        "PS3.8 9.3.2: one or more",
+        Send(
+            "the A-ASSOCIATE-RQ",
+            lambda target: target.a_associate_rq(application_context(), user_information()),
+        ),
+        Expect("abort 0/0|reject 1/1/1", "abort 0/*", "reject *", why="there is nothing to agree on"),
+    ),
+    _accepted(
+        "negotiation-50a",
+        "128 presentation contexts for Verification",
+        "PS3.8 9.3.2.2, 7.1.1.13",
+        _proposing(*(context(number, VERIFICATION, IMPLICIT) for number in ODD_IDS)),
+        all_of(results(dict.fromkeys(ODD_IDS, ACCEPTED)), every_context_is_answered),
+        *_echo_on(255, 8),
+    ),
+    _accepted(
+        "negotiation-50b",
+        "128 presentation contexts, all but one for an abstract syntax that nobody knows",
+        "PS3.8 9.3.2.2, 7.1.1.13",
+        _proposing(DEFAULT_CONTEXT, *(context(number, UNKNOWN_SYNTAX, IMPLICIT) for number in ODD_IDS[1:])),
+        all_of(
+            results({1: ACCEPTED, **dict.fromkeys(ODD_IDS[1:], NO_ABSTRACT_SYNTAX)}),
+            every_context_is_answered,
+        ),
+    ),
+    *(
+        _invalid_context(
+            f"negotiation-51{letter}",
+            f"Presentation context id {number}",
+            context(number, VERIFICATION, IMPLICIT),
+            number,
+        )
+        for letter, number in zip("abc", (0, 2, 254), strict=True)
+    ),
+    *(
+        case(
+            f"negotiation-52{letter}",
+            f"The same presentation context id twice, {what}",
+            "PS3.8 7.1.1.13, 9.3.2.2; 9.2: Evt19 in Sta2, AA-1",
+            Send("the A-ASSOCIATE-RQ", _proposing(DEFAULT_CONTEXT, again)),
+            Expect(
+                "abort 0/0",
+                "abort 0/*",
+                "reject 1/*",
+                "accept",
+                why=f"{_INVALID}; to take the first one, and answer once, is tolerated",
+            ),
+            IfAccepted(echo(), check=answered_once(1)),
+            needs=ECHO,
+        )
+        for letter, what, again in (
+            ("a", "for the same abstract syntax", DEFAULT_CONTEXT),
+            ("b", "for two abstract syntaxes", context(1, CT_IMAGE, IMPLICIT)),
+        )
+    ),
+)
+
+# -- abstract and transfer syntaxes
+
+_SYNTAXES = (
+    _accepted(
+        "negotiation-53",
+        "One abstract syntax in three contexts with different transfer syntaxes",
+        "PS3.7 D.3.2; PS3.8 9.3.3.2",
+        _proposing(
+            DEFAULT_CONTEXT,
+            context(3, VERIFICATION, EXPLICIT),
+            context(5, VERIFICATION, *NO_SYNTAXES[:1]),
+        ),
+        all_of(
+            results({1: ACCEPTED, 3: (ACCEPTED, NO_TRANSFER_SYNTAX), 5: NO_TRANSFER_SYNTAX}),
+            every_context_is_answered,
+            transfer_syntaxes_were_offered,
+        ),
+    ),
+    _accepted(
+        "negotiation-54",
+        "An abstract syntax that nobody knows, beside Verification",
+        "PS3.8 9.3.3.2",
+        _proposing(DEFAULT_CONTEXT, context(3, UNKNOWN_SYNTAX, IMPLICIT)),
+        results({1: ACCEPTED, 3: NO_ABSTRACT_SYNTAX}),
+    ),
+    _accepted(
+        "negotiation-55",
+        "Transfer syntaxes that nobody knows",
+        "PS3.8 9.3.3.2",
+        _proposing(DEFAULT_CONTEXT, context(3, VERIFICATION, *NO_SYNTAXES[:2])),
+        results({1: ACCEPTED, 3: NO_TRANSFER_SYNTAX}),
+    ),
+    *(
+        _accepted(
+            f"negotiation-56{letter}",
+            f"Several transfer syntaxes: {what}",
+            "PS3.8 9.3.3.2; PS3.7 D.3.2",
+            _proposing(context(1, VERIFICATION, *offered)),
+            all_of(results({1: ACCEPTED}), transfer_syntaxes_were_offered),
+        )
+        for letter, what, offered in (
+            ("a", "one known between two unknown", (NO_SYNTAXES[0], IMPLICIT, NO_SYNTAXES[1])),
+            ("b", "Implicit and Explicit VR Little Endian", (IMPLICIT, EXPLICIT)),
+            ("c", "thirty unknown and one known at the end", (*NO_SYNTAXES, IMPLICIT)),
+            ("d", "the same one twice", (IMPLICIT, IMPLICIT)),
+        )
+    ),
+    *(
+        _invalid_context(f"negotiation-57{letter}", f"A presentation context {what}", bad, 3)
+        for letter, what, bad in (
+            ("a", "without a transfer syntax", context(3, VERIFICATION)),
+            ("b", "without an abstract syntax", context(3, None, IMPLICIT)),
+            (
+                "c",
+                "with two abstract syntaxes",
+                item(
+                    0x20,
+                    b"\3\0\0\0" + item(0x30, VERIFICATION) + item(0x30, CT_IMAGE) + item(0x40, IMPLICIT),
+                ),
+            ),
+            ("d", "without any sub-item", item(0x20, b"\3\0\0\0")),
+            ("e", "of 3 bytes", item(0x20, b"\3\0\0")),
+            ("f", "of 0 bytes", item(0x20, b"")),
+            ("g", "with a transfer syntax of 0 bytes alone", context(3, VERIFICATION, b"")),
+        )
+    ),
+    _accepted(
+        "negotiation-57h",
+        "A presentation context with its transfer syntax before its abstract syntax",
+        "PS3.8 9.3.2.2",
+        _proposing(item(0x20, b"\1\0\0\0" + item(0x40, IMPLICIT) + item(0x30, VERIFICATION))),
+        results({1: ACCEPTED}, refusal="the order is given, but nothing depends on it"),
+    ),
+    _accepted(
+        "negotiation-57i",
+        "A presentation context with an unknown sub-item",
+        "PS3.8 9.3.1: unknown items are ignored",
+        _proposing(
+            item(0x20, b"\1\0\0\0" + item(0x30, VERIFICATION) + item(0x7F, b"?") + item(0x40, IMPLICIT))
+        ),
+        results({1: ACCEPTED}),
+    ),
+)
+
+# -- UIDs
+
+_PADDING = (
+    "padding carries no meaning; to refuse it is tolerated, since UIDs are not padded here (PS3.8 Annex F)"
+)
+
+
+def _padded(id: str, title: str, request: Bytes) -> Case:
+    return case(
+        id,
+        title,
+        "PS3.8 Annex F; PS3.5 9.1",
+        Send("the A-ASSOCIATE-RQ", request),
+        Expect("accept", "abort 0/*", why=_PADDING, check=results({1: ACCEPTED}, refusal=_PADDING)),
+        _echo_where_accepted(),
+        needs=ECHO,
+    )
+
+
+def _odd_uid(id: str, title: str, uid: bytes, *, transfer: bool = False, note: str = "") -> Case:
+    """A UID that names nothing: its context is refused, or the PDU is."""
+    bad = context(3, VERIFICATION, uid) if transfer else context(3, uid, IMPLICIT)
+    refused = NO_TRANSFER_SYNTAX if transfer else NO_ABSTRACT_SYNTAX
+    return case(
+        id,
+        title,
+        "PS3.5 9.1; PS3.8 9.3.3.2, Annex F",
+        Send("the A-ASSOCIATE-RQ", _proposing(DEFAULT_CONTEXT, bad)),
+        Expect("accept|abort 0/0", "abort 0/*", "reject 1/*", why="it names nothing that could be accepted"),
+        IfAccepted(echo(), check=results({1: ACCEPTED, 3: refused})),
+        needs=ECHO,
+        note=note,
+    )
+
+
+_UIDS = (
+    _padded(
+        "negotiation-58a",
+        "Abstract and transfer syntax padded with a NUL",
+        _proposing(context(1, VERIFICATION + b"\0", IMPLICIT + b"\0")),
+    ),
+    _padded(
+        "negotiation-58b",
+        "Abstract and transfer syntax padded with a space",
+        _proposing(context(1, VERIFICATION + b" ", IMPLICIT + b" ")),
+    ),
+    _odd_uid("negotiation-58c", "An abstract syntax of 65 bytes", _LONG_UID),
+    _odd_uid("negotiation-58d", "A transfer syntax of 65 bytes", _LONG_UID, transfer=True),
+    *(
+        _odd_uid(f"negotiation-204{letter}", f"An abstract syntax {what}", uid)
+        for letter, what, uid in (
+            ("a", "of 64 bytes that nobody knows", _LONG_UID[:64]),
+            ("b", "of 0 bytes", b""),
+            ("c", "of 1000 bytes", b"1.2." + b"3" * 996),
+            ("d", "that ends with a dot", VERIFICATION + b"."),
+            ("e", "with a component 01", b"1.2.840.10008.1.01"),
+            ("f", "with an empty component", b"1.2.840.10008..1.1"),
+            ("g", "that begins with a space", b" " + VERIFICATION),
+            ("h", "with a line end behind it", VERIFICATION + b"\n"),
+            ("i", "with a NUL inside", b"1.2.840.10008\0.1.1"),
+            ("j", "that is a word", b"Verification"),
+            ("k", "that is the beginning of a known one", VERIFICATION[:-1]),
+            ("l", "that is a transfer syntax", IMPLICIT),
+        )
+    ),
+    *(
+        _odd_uid(f"negotiation-204{letter}", f"A transfer syntax {what}", uid, transfer=True)
+        for letter, what, uid in (
+            ("m", "that is an abstract syntax", VERIFICATION),
+            ("n", "with a line end behind it", IMPLICIT + b"\n"),
+            ("o", "that is the beginning of a known one", IMPLICIT[:-1]),
+        )
+    ),
+    _padded(
+        "negotiation-204p",
+        "A transfer syntax of 0 bytes before one that is known",
+        _proposing(context(1, VERIFICATION, b"", IMPLICIT)),
+    ),
+)
+
+# -- the answer
+
+_REFUSED_ALL = (context(1, UNKNOWN_SYNTAX, IMPLICIT), context(3, VERIFICATION, NO_SYNTAXES[0]))
+
+_ANSWERS = (
+    _answered(
+        "negotiation-59a",
+        "Contexts of which none can be accepted",
+        "PS3.8 9.3.3.2; PS3.7 D.3.2",
+        _proposing(*_REFUSED_ALL),
+        results({1: NO_ABSTRACT_SYNTAX, 3: NO_TRANSFER_SYNTAX}),
+    ),
+    _answered(
+        "negotiation-59b",
+        "A single context, which cannot be accepted",
+        "PS3.8 9.3.3.2; PS3.7 D.3.2",
+        _proposing(context(1, UNKNOWN_SYNTAX, IMPLICIT)),
+        results({1: NO_ABSTRACT_SYNTAX}),
+    ),
+    _accepted(
+        "negotiation-60a",
+        "Refused contexts in the A-ASSOCIATE-AC",
+        "PS3.8 9.3.3.2",
+        _proposing(
+            DEFAULT_CONTEXT, context(3, UNKNOWN_SYNTAX, IMPLICIT), context(5, VERIFICATION, *NO_SYNTAXES[:3])
+        ),
+        all_of(every_context_is_answered, refused_contexts_carry_a_transfer_syntax),
+    ),
+    _accepted(
+        "negotiation-60b",
+        "Contexts proposed under ids that do not ascend",
+        "PS3.8 9.3.3.2",
+        _proposing(
+            context(255, VERIFICATION, IMPLICIT), context(7, UNKNOWN_SYNTAX, IMPLICIT), DEFAULT_CONTEXT
+        ),
+        all_of(results({1: ACCEPTED, 7: NO_ABSTRACT_SYNTAX, 255: ACCEPTED}), every_context_is_answered),
+        *_echo_on(255, 8),
+    ),
+    _accepted(
+        "negotiation-200a",
+        "128 presentation contexts of 30 transfer syntaxes each",
+        "PS3.8 9.3.2.2, 9.3.3.2",
+        _proposing(*(context(number, VERIFICATION, *NO_SYNTAXES[:29], IMPLICIT) for number in ODD_IDS)),
+        all_of(
+            results(dict.fromkeys(ODD_IDS, ACCEPTED)),
+            every_context_is_answered,
+            transfer_syntaxes_were_offered,
+        ),
+    ),
+    _accepted(
+        "negotiation-200b",
+        "A presentation context of 1000 transfer syntaxes",
+        "PS3.8 9.3.2.2, 9.3.3.2",
+        _proposing(context(1, VERIFICATION, *(b"1.2.3.%d" % number for number in range(999)), IMPLICIT)),
+        all_of(results({1: ACCEPTED}), transfer_syntaxes_were_offered),
+    ),
+    _accepted(
+        "negotiation-207",
+        "Everything an A-ASSOCIATE-AC must have, and in its order",
+        "PS3.8 9.3.3; PS3.7 D.3.3.1, D.3.3.2",
+        _proposing(
+            DEFAULT_CONTEXT,
+            context(3, UNKNOWN_SYNTAX, IMPLICIT),
+            context(5, VERIFICATION, EXPLICIT, IMPLICIT),
+        ),
+        sound_answer(),
+    ),
+    _accepted(
+        "negotiation-213",
+        "C-ECHOs on eight contexts in turn",
+        "PS3.8 9.3.5.1; PS3.7 D.3.2",
+        _proposing(*(context(number, VERIFICATION, IMPLICIT) for number in ODD_IDS[:8])),
+        results(dict.fromkeys(ODD_IDS[:8], ACCEPTED)),
+        *(step for number in ODD_IDS[:8] for step in _echo_on(number, 100 + number)),
+    ),
+)
+
+CASES: tuple[Case, ...] = (*_COUNT, *_SYNTAXES, *_UIDS, *_ANSWERS)
