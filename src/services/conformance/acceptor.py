@@ -18,7 +18,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dul.pdus import AAssociateRQ, ImplementationClassUIDSubItem, ImplementationVersionNameSubItem
 from services.conformance.accepted import AcceptedConnection, Association
@@ -80,7 +80,7 @@ class ScuResult(CaseResult, frozen=True):
     address: str = ""
     called_ae: str = ""
     calling_ae: str = ""
-    offer: Offer = Offer()
+    offer: Offer = field(default_factory=Offer)
     did: tuple[str, ...] = ()
 
 
@@ -100,7 +100,14 @@ async def serve(options: ServeOptions, script_names: Sequence[str], on_result: O
         OSError: the port cannot be listened on.
     """
     acceptor = _Acceptor(options, find(script_names) or [DEFAULT], on_result)
-    server = await asyncio.start_server(acceptor.take, options.host, options.port, backlog=_BACKLOG, **tls)
+    server = await asyncio.start_server(
+        acceptor.take,
+        options.host,
+        options.port,
+        backlog=_BACKLOG,
+        ssl=options.tls,
+        ssl_handshake_timeout=None if options.tls is None else options.timeout,
+    )
     try:
         options.on_listening(server.sockets[0].getsockname()[1])
         await acceptor.done.wait()

@@ -4,12 +4,13 @@ import io
 import os
 import struct
 import threading
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packets_samples import (
+from packet_samples import (
     CLIENT,
     SERVER,
     block,
@@ -237,7 +238,5 @@ def test_what_came_before_the_damage_is_handed_over() -> None:
     rest=st.binary(max_size=200),
 )
 def test_any_bytes_are_read_or_refused(start: bytes, rest: bytes) -> None:
-    try:
+    with suppress(CaptureError):
         read(start + rest)
-    except CaptureError as error:
-        assert str(error)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from packets_samples import CLIENT, CLIENT6, SERVER, SERVER6, ethernet, ipv4, ipv6, tcp
+from packet_samples import CLIENT, CLIENT6, SERVER, SERVER6, ethernet, ipv4, ipv6, tcp
 from services.trace.packets import ACK, LINK_TYPES, NotRead, Packet, tcp_segment
 
 SEGMENT = tcp(CLIENT[1], SERVER[1], b"payload", options=b"\x01\x01\x01\x00")

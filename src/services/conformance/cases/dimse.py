@@ -3,6 +3,7 @@
 from services.conformance.case import Case
 from services.conformance.cases import (
     dimse_command_set,
+    dimse_misplaced,
     dimse_operations,
     dimse_refused,
     dimse_requests,
@@ -12,5 +13,6 @@ CASES: tuple[Case, ...] = (
     *dimse_command_set.CASES,
     *dimse_requests.CASES,
     *dimse_refused.CASES,
+    *dimse_misplaced.CASES,
     *dimse_operations.CASES,
 )

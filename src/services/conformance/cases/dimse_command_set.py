@@ -185,7 +185,7 @@ def _group_length() -> Iterator[Case]:
             title,
             "PS3.7 6.3.1, E.1",
             associate(),
-            ask("a C-ECHO-RQ", echo_message(data), ECHOED, "abort 0/0", why=rule),
+            ask("a C-ECHO-RQ", echo_message(data), ECHOED, "abort 0/0", "abort 2/*", why=rule),
             echo(6),
             needs=ECHO,
             note="the standard requires a right one of the sender; a receiver that aborts is within its rights.",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from services.conformance.building import (
     IMPLICIT,
     RELEASE_RQ,
+    STUDY_ROOT_FIND,
     VERIFICATION,
     c_cancel_rq,
     c_echo_rq,
@@ -205,14 +206,33 @@ def _both(answer: str) -> Do:
 def _cancel_elsewhere() -> Iterator[Case]:
     yield case(
         "dimse-112a",
-        "C-CANCEL-RQ on another context than its C-FIND's",
+        "C-CANCEL-RQ on the context for Verification while a C-FIND is performed",
         "PS3.7 9.3.2.3",
         associate("echo", "find"),
         Send("a C-FIND-RQ, and a C-CANCEL-RQ on context 1", _find_and_cancel(1)),
+        _ended("abort 0/0"),
+        echo(),
+        needs=FIND,
+        note="it may be ignored, honoured or too late; Verification has no C-CANCEL, so that an abort is tolerated.",
+    )
+    yield case(
+        "dimse-112d",
+        "C-CANCEL-RQ on another context for the same SOP class than its C-FIND's",
+        "PS3.7 9.3.2.3",
+        Send(
+            "an A-ASSOCIATE-RQ for Verification, and Study Root FIND on contexts 5 and 23",
+            lambda t: t.proposing(
+                context(1, VERIFICATION, IMPLICIT),
+                context(5, STUDY_ROOT_FIND, IMPLICIT),
+                context(23, STUDY_ROOT_FIND, IMPLICIT),
+            ),
+        ),
+        Expect("accept", why="each context is negotiated on its own"),
+        Send("a C-FIND-RQ on context 5, and a C-CANCEL-RQ on context 23", _find_and_cancel(23)),
         _ended(),
         echo(),
         needs=FIND,
-        note="it may be ignored or honoured, and may come too late; it has no response of its own.",
+        note="a C-CANCEL-RQ names its operation by Message ID alone; it may be ignored, honoured or too late.",
     )
     yield case(
         "dimse-112b",
@@ -243,9 +263,10 @@ def _find_and_cancel(context_id: int) -> Callable[[Target], bytes]:
     return lambda target: find_message()(target) + message(context_id, c_cancel_rq(9))
 
 
-def _ended() -> Expect:
+def _ended(*tolerated: str) -> Expect:
     return Expect(
         f"{FOUND}|C-FIND-RSP 9 FE00",
+        *tolerated,
         why="one final response, success or canceled, and never an abort",
         check=answers_its_request,
     )

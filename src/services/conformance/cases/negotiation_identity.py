@@ -6,7 +6,7 @@ it says so in the right way, and claims to have verified nothing that it has not
 
 from services.conformance.building import item, user_identity
 from services.conformance.case import Case, case
-from services.conformance.cases.negotiation_items import invalid, with_user_data
+from services.conformance.cases.negotiation_items import invalid, surplus, with_user_data
 from services.conformance.cases.ul_steps import ECHO, IfAccepted
 from services.conformance.checks import absent, all_of, identity_is_not_confirmed, identity_response_is_empty
 from services.conformance.conversation import Check
@@ -126,7 +126,7 @@ _TYPES = (
         why="the secondary field belongs to type 2 alone; elsewhere it has no meaning",
     ),
     *(
-        invalid(
+        (surplus if letter == "i" else invalid)(
             f"negotiation-81{letter}",
             f"A user identity {what}",
             "PS3.7 D.3.3.7.1",

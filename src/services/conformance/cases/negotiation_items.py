@@ -16,7 +16,7 @@ from services.conformance.building import (
 )
 from services.conformance.case import Case, case
 from services.conformance.cases.negotiation_titles import DEFAULT_CONTEXT
-from services.conformance.cases.ul_steps import ECHO, IfAccepted, accepted_then_echo
+from services.conformance.cases.ul_steps import ECHO, OVER, IfAccepted, accepted_then_echo
 from services.conformance.checks import every_context_is_answered, results
 from services.conformance.conversation import Check
 from services.conformance.steps import Bytes, Expect, Send, echo
@@ -82,6 +82,18 @@ def invalid(id: str, title: str, clause: str, request: Bytes, *, note: str = "")
     )
 
 
+def surplus(id: str, title: str, clause: str, request: Bytes) -> Case:
+    """The request has bytes behind what can be read: an invalid PDU; to skip them, and to serve, is tolerated."""
+    return either(
+        id,
+        title,
+        clause,
+        request,
+        "abort 0/0",
+        "an invalid PDU, whose lengths do not add up; to skip what is too much is tolerated",
+    )
+
+
 def either(
     id: str, title: str, clause: str, request: Bytes, strict: str, why: str, *, note: str = ""
 ) -> Case:
@@ -132,10 +144,19 @@ _UNKNOWN = (
             ("b", "An unknown sub-item of 0 bytes", (item(0xFF, b""),)),
             ("c", "A sub-item of type 5AH", (item(0x5A, b"\0\1\2\3"),)),
             ("d", "A sub-item of type 00H", (item(0x00, b""),)),
-            ("e", "A user identity response, which belongs into an A-ASSOCIATE-AC", (item(0x59, b"\0\0"),)),
-            ("f", "A hundred unknown sub-items", tuple(item(0x80 + n, bytes(n)) for n in range(100))),
+            ("e", "A hundred unknown sub-items", tuple(item(0x80 + n, bytes(n)) for n in range(100))),
         )
     ),
+)
+
+_MISPLACED = accepted(
+    "negotiation-62f",
+    "A user identity response, which belongs into an A-ASSOCIATE-AC",
+    "PS3.7 D.3.3.7.2; PS3.8 9.3.1",
+    with_user_data(item(0x59, b"\0\0")),
+    "abort 0/*",
+    "reject *",
+    why="nothing in a request, it is skipped; to take it for an error is tolerated",
 )
 
 _ORDER_WHY = "nothing depends on the order of items; to insist on the one that is written down is tolerated"
@@ -227,6 +248,7 @@ _NEEDED = (
             f"A maximum length sub-item of {length} bytes",
             "PS3.8 D.1.1",
             with_only(item(0x51, bytes(length)), IMPLEMENTATION_CLASS),
+            note="A limit that cannot be read is none to keep to, and none to guess.",
         )
         for letter, length in (("b", 3), ("c", 5), ("d", 0))
     ),
@@ -319,7 +341,7 @@ _LENGTHS = (
         for letter, what, sub_item in _BEYOND_ITS_SUB_ITEM
     ),
     *(
-        invalid(
+        surplus(
             f"negotiation-202{letter}",
             f"{count} byte{'s' * (count > 1)} behind the last item of {where}",
             "PS3.8 9.3.1, 9.3.2",
@@ -335,25 +357,23 @@ _LENGTHS = (
         )
     ),
     *(
-        invalid(
-            f"negotiation-202{letter}",
-            f"A {what} of a length it cannot have",
-            clause,
-            with_user_data(sub_item),
+        (surplus if too_long else invalid)(
+            f"negotiation-202{letter}", f"A {what}", clause, with_user_data(sub_item)
         )
-        for letter, what, clause, sub_item in (
-            ("g", "window sub-item of 3 bytes", "PS3.7 D.3.3.3", item(0x53, bytes(3))),
-            ("h", "window sub-item of 5 bytes", "PS3.7 D.3.3.3", item(0x53, bytes(5))),
-            ("i", "role selection of one role", "PS3.7 D.3.3.4", item(0x54, _field(CT_IMAGE) + b"\1")),
+        for letter, what, clause, too_long, sub_item in (
+            ("g", "window sub-item of 3 bytes", "PS3.7 D.3.3.3", False, item(0x53, bytes(3))),
+            ("h", "window sub-item of 5 bytes", "PS3.7 D.3.3.3", True, item(0x53, bytes(5))),
+            ("i", "role selection of one role", "PS3.7 D.3.3.4", False, item(0x54, _field(CT_IMAGE) + b"\1")),
             (
                 "j",
                 "role selection of three roles",
                 "PS3.7 D.3.3.4",
+                True,
                 item(0x54, _field(CT_IMAGE) + b"\1\1\1"),
             ),
-            ("k", "role selection of 0 bytes", "PS3.7 D.3.3.4", item(0x54, b"")),
-            ("l", "SOP class extended negotiation of 1 byte", "PS3.7 D.3.3.5", item(0x56, b"\0")),
-            ("m", "common extended negotiation of 0 bytes", "PS3.7 D.3.3.6", item(0x57, b"")),
+            ("k", "role selection of 0 bytes", "PS3.7 D.3.3.4", False, item(0x54, b"")),
+            ("l", "SOP class extended negotiation of 1 byte", "PS3.7 D.3.3.5", False, item(0x56, b"\0")),
+            ("m", "common extended negotiation of 0 bytes", "PS3.7 D.3.3.6", False, item(0x57, b"")),
         )
     ),
 )
@@ -369,7 +389,7 @@ def _large(id: str, title: str, *items: bytes) -> Case:
         title,
         "PS3.8 9.3.1: unknown items are ignored; the limit is a local matter",
         Send("the A-ASSOCIATE-RQ", requesting(*items)),
-        Expect("accept|abort 0/0", "abort 0/*", "reject *", why=_LARGE_WHY),
+        Expect("accept|abort 0/0", "abort 0/*", "reject *", OVER, why=_LARGE_WHY),
         IfAccepted(echo(), check=every_context_is_answered),
         needs=ECHO,
         note="The standard sets no longest A-ASSOCIATE-RQ. What counts is that the peer answers, and lives.",
@@ -413,4 +433,4 @@ _LARGE = (
     ),
 )
 
-CASES: tuple[Case, ...] = (*_UNKNOWN, *_ORDER, *_NEEDED, *_LENGTHS, *_LARGE)
+CASES: tuple[Case, ...] = (*_UNKNOWN, _MISPLACED, *_ORDER, *_NEEDED, *_LENGTHS, *_LARGE)

@@ -26,13 +26,16 @@ from services.conformance.checks import (
     extended_within_the_proposal,
     implementation_is_identified,
     maximum_length_is_announced,
+    named,
     no_pdu_longer_than,
     no_role_for,
     role_is_answered,
     roles_within_the_proposal,
+    tolerable,
     window_within_the_proposal,
 )
-from services.conformance.conversation import Check
+from services.conformance.connection import Event
+from services.conformance.conversation import Check, Conversation
 from services.conformance.steps import (
     FIND_CONTEXT,
     STORE_CONTEXT,
@@ -42,6 +45,7 @@ from services.conformance.steps import (
     associate,
 )
 from services.conformance.target import STUDY_ROOT_FIND, Service, Target
+from services.conformance.verdict import Finding
 
 # -- maximum length
 
@@ -55,6 +59,19 @@ def _announcing(value: int) -> Send:
         f"an A-ASSOCIATE-RQ with a maximum length of {value}",
         lambda target: target.a_associate_rq(application_context(), DEFAULT_CONTEXT, _with_maximum(value)),
     )
+
+
+def _answer_fits(limit: int) -> Check:
+    """An answer that is one keeps to the maximum, by fragments of odd length at best."""
+    longest = no_pdu_longer_than(limit)
+
+    def check(conversation: Conversation, event: Event) -> Finding | None:
+        if event.message is None:
+            return None
+        why = "fragments are of even length (PS3.8 Annex E.1)"
+        return longest(conversation, event) or tolerable("an A-ABORT", "fragments of one byte", why)
+
+    return named(f"no answer in P-DATA-TFs of more than {limit} bytes", check)
 
 
 def _too_small(letter: str, value: int) -> Case:
@@ -72,7 +89,12 @@ def _too_small(letter: str, value: int) -> Case:
         ),
         IfAccepted(
             Send("a C-ECHO-RQ", ECHO_RQ),
-            Expect("abort 0/*|abort 2/*", OVER, why="it cannot be answered within the maximum length"),
+            Expect(
+                "abort 0/*|abort 2/*|C-ECHO-RSP 7 0000",
+                OVER,
+                why="it cannot be answered within the maximum length",
+                check=_answer_fits(value),
+            ),
         ),
         needs=ECHO,
     )
@@ -206,13 +228,15 @@ def _selecting(*roles: tuple[int, int]) -> Send:
     return Send("the A-ASSOCIATE-RQ", request)
 
 
-def _storage_role(id: str, title: str, *roles: tuple[int, int], check: Check, why: str = "") -> Case:
+def _storage_role(
+    id: str, title: str, *roles: tuple[int, int], check: Check, also: tuple[str, ...] = (), why: str = ""
+) -> Case:
     return case(
         id,
         title,
         "PS3.7 D.3.3.4",
         _selecting(*roles),
-        accepted_then_echo(why or "roles that are not granted are no reason to refuse", check=check),
+        accepted_then_echo(why or "roles that are not granted are no reason to refuse", *also, check=check),
         needs=(*ECHO, Service.STORAGE),
     )
 
@@ -280,7 +304,8 @@ _ROLES = (
         "Role selection with the values 2 and 255",
         (2, 255),
         check=roles_within_the_proposal,
-        why="values that mean nothing are no reason to refuse",
+        also=("abort 0/*", "reject *"),
+        why="values that mean nothing are no reason to refuse; to take them for an error is tolerated",
     ),
     accepted(
         "negotiation-205e",

@@ -227,7 +227,7 @@ def _empty() -> Iterator[Case]:
         ask(
             "a C-STORE-RQ with one empty fragment of data set",
             lambda target: message(3, store_rq(target), b""),
-            "C-STORE-RSP 8 [ACac]???",
+            "C-STORE-RSP 8 [AC]???",
             "C-STORE-RSP 8 01??",
             "C-STORE-RSP 8 0000",
             "abort 0/0",

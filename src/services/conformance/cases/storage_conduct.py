@@ -129,6 +129,7 @@ _AGAIN = (
         for_storage(),
         store(lambda target: instance(target, "125b")),
         release(),
+        close(),
         reconnect(),
         for_storage(),
         store(

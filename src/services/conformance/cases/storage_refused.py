@@ -34,7 +34,7 @@ _NEEDS = (Service.STORAGE,)
 _MISMATCH = ("A9??",)
 _MISMATCH_TOLERATED = ("B007", "C???", "01??")
 _BROKEN = ("C???",)
-_BROKEN_TOLERATED = ("A9??", "01??")
+_BROKEN_TOLERATED = ("A7??", "A9??", "01??")
 
 # -- 119: another instance than announced
 
@@ -82,6 +82,8 @@ _NO_UIDS: tuple[tuple[str, str, Callable[[Target], bytes]], ...] = (
     ("120j", "'../../conformance'", lambda target: b"../../conformance"),
     ("120k", "a valid UID and a line feed", lambda target: target.uid(120, 11) + b"\n"),
 )
+_HARMLESS = frozenset({"120h", "120i", "120k"})
+"""What cannot lead out of a directory."""
 
 
 def _no_uid() -> Iterator[Case]:
@@ -95,13 +97,17 @@ def _no_uid() -> Iterator[Case]:
                 _named(name, uid),
                 f"a C-STORE-RQ whose SOP Instance UID, in command and data set, is {what}",
                 strict=FAILURE if name != "120d" else (*FAILURE, "0120", "0121"),
-                tolerated=OTHER_FAILURE,
+                tolerated=(*OTHER_FAILURE, "0000") if name in _HARMLESS else OTHER_FAILURE,
                 or_abort=True,
                 why="it is no UID: digits and dots, 1 to 64 of them, no empty component (PS3.5 9.1)",
             ),
             echo(),
             needs=_NEEDS,
             writes=True,
+            note="No SCP is obliged to look; storing it is tolerated, where it could not name a file outside of the "
+            "archive."
+            if name in _HARMLESS
+            else "",
         )
     for name, what, uid in (
         ("120e", "has an empty component, '1..2'", lambda target: target.uid(120, 5) + b"..2"),
@@ -159,6 +165,11 @@ def _cut(tail: bytes) -> Callable[[Instance], bytes]:
     """The data set without pixel data, and these bytes at its end."""
     return lambda each: each.changed({}, without=(PIXEL_DATA,)).encoded() + tail
 
+
+_LOST = (
+    "Many readers take what is shorter than a header at the end for nothing. But this data set was cut in its pixel "
+    "data, and the sender is told that it is kept."
+)
 
 _INSIDE = encode({MODALITY: b"OT"})
 
@@ -233,7 +244,7 @@ _BROKEN_DATA: tuple[tuple[str, str, bytes, Callable[[Instance], bytes]], ...] = 
 
 def _broken() -> Iterator[Case]:
     for name, what, syntax, data in _BROKEN_DATA:
-        lenient = name in ("121j", "121k")
+        lenient = name in ("121e", "121j", "121k")
         yield case(
             f"storage-{name}",
             f"A data set {what}",
@@ -249,10 +260,15 @@ def _broken() -> Iterator[Case]:
                 or_abort=True,
                 why="it cannot be understood, and is lost if the peer says otherwise (PS3.4 B.2.3)",
             ),
-            not_indexed(_maker(name), "of what was refused"),
+            () if lenient else not_indexed(_maker(name), "of what was refused"),
             echo(),
             needs=_NEEDS,
             writes=True,
+            note="No data is lost where a reader makes sense of it in spite of that: tolerated."
+            if lenient
+            else _LOST
+            if name == "121b"
+            else "",
         )
     for name, said, meant, is_meant in (
         ("121l", "Implicit", "Explicit VR Little Endian", EXPLICIT),
@@ -321,7 +337,7 @@ def _missing() -> Iterator[Case]:
                 _changed(name, changes, without),
                 f"a C-STORE-RQ with an instance {what}",
                 strict=("A9??", "C???"),
-                tolerated=("01??", "B???", "0000"),
+                tolerated=("A7??", "01??", "B???", "0000"),
                 why="it cannot be filed without",
             ),
             echo(),

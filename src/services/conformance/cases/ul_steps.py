@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from services.conformance.building import c_echo_rq, message
 from services.conformance.conversation import Check, Conversation, Over
-from services.conformance.steps import Bytes, Do, Expect, Send, Step, check_title, echo, reconnect
+from services.conformance.steps import Bytes, Do, Expect, Send, Step, check_title, close, echo, reconnect
 from services.conformance.target import Service, Target
 from services.conformance.verdict import Verdict
 
@@ -110,8 +110,11 @@ def trickle(title: str, what: Bytes, patience: Callable[[Target], float]) -> Do:
 
 
 def afterwards(*steps: Step | Iterable[Step]) -> tuple[Step, ...]:
-    """On another connection: these steps, by which the peer shows that it took no harm."""
-    return (reconnect(), *flat(*steps))
+    """On another connection: these steps, by which the peer shows that it took no harm.
+
+    The first one is closed before, for the sake of peers that serve one at a time.
+    """
+    return (close(), reconnect(), *flat(*steps))
 
 
 def send_all(title: str, *parts: Bytes) -> Send:
