@@ -5,6 +5,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from dimse import status
+from dimse.enums import RESPONSE_BIT, CommandField
 from dimse.messages import Response
 from dimse.operation import BoundedBuffer
 
@@ -13,15 +14,17 @@ if TYPE_CHECKING:
 
 Reply = tuple[Response, bytes | None]
 
+_ANSWERED_SEVERAL_TIMES = frozenset({CommandField.C_FIND_RQ, CommandField.C_GET_RQ, CommandField.C_MOVE_RQ})
 _HIGH_WATER = 16  # responses; more than that wait in the peer
 
 
 class Invocation:
     """Responses in the order they came, taken with `next`."""
 
-    def __init__(self, association: "Association", message_id: int) -> None:
+    def __init__(self, association: "Association", message_id: int, command_field: CommandField) -> None:
         self.association = association
         self.message_id = message_id
+        self.command_field = command_field
         self.failure: Exception | None = None
         self._response: Response | None = None
         self.is_final = False
@@ -30,6 +33,13 @@ class Invocation:
         self._error: Exception | None = None
         self._arrived = asyncio.Event()
         self._buffer = BoundedBuffer()
+
+    def is_answered_by(self, response: Response) -> bool:
+        """Whether a response with our Message ID can be ours: of this operation, and pending only where there are
+        pending responses (PS3.7 9.1, 10.1)."""
+        return response.command_field == self.command_field | RESPONSE_BIT and (
+            self.command_field in _ANSWERED_SEVERAL_TIMES or not status.is_pending(response.status)
+        )
 
     def open_data_set(self, response: Response) -> BoundedBuffer:
         """A response with a data set is being received: where the data set goes."""

@@ -87,10 +87,11 @@ class Invoker:
         if self._over is not None:
             raise self._over
         message_id = next(i for i in self._message_ids if i not in self._invoked)
-        invocation = Invocation(self._association, message_id)
+        message = request(message_id)
+        invocation = Invocation(self._association, message_id, message.command_field)
         self._invoked[message_id] = invocation
         try:
-            await self._association.send(context, request(message_id), data_set)
+            await self._association.send(context, message, data_set)
         except BaseException:
             self.forget(invocation)  # nothing was sent, or the association is over
             raise

@@ -116,6 +116,11 @@ class Receiver:
         invocation = self._invoker.find(message_id)
         if invocation is None:
             self._association.abort(f"the peer answered Message ID {message_id}, which waits for no response")
+        elif not invocation.is_answered_by(response):
+            self._association.abort(
+                f"the peer answered {invocation.command_field.label} {message_id} with {response.command_field.label}, "
+                f"status {response.status:04X}"
+            )
         elif response.has_data_set:
             self._taker, self._sink = invocation, invocation.open_data_set(response)
         else:

@@ -33,6 +33,7 @@ class StreamProvider(ServiceProvider):
         self.peer = "{}:{}".format(*writer.get_extra_info("peername")[:2])
         self.local = "{}:{}".format(*writer.get_extra_info("sockname")[:2])
         self._connected()
+        broken = False
         try:
             while self.state is not State.Sta1:
                 await self._take_pdu(reader)
@@ -40,12 +41,14 @@ class StreamProvider(ServiceProvider):
             self._invalid(error, b"")
             while await reader.read(1 << 16):
                 pass  # Sta13: out of step, so nothing that still comes can be read as a PDU
-        except (asyncio.IncompleteReadError, OSError):
+        except asyncio.IncompleteReadError:
             pass  # the peer closed: Evt17
+        except OSError:
+            broken = True
         finally:
             self._stop_artim()
             writer.close()
-            self._transport_closed()
+            self._transport_closed(broken=broken)
             self._closed.set()
             self.user.closed()
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dimse import status
-from dimse.enums import DATA_SET_FOLLOWS
+from dimse.enums import DATA_SET_FOLLOWS, CommandField
 from dimse.errors import DimseError
 from dimse.invocation import Invocation
 from dimse.messages import CFindRSP
@@ -38,7 +38,7 @@ class FakeAssociation:
 
 def invocation() -> tuple[Invocation, FakeAssociation]:
     association = FakeAssociation()
-    return Invocation(association, 1), association  # type: ignore[arg-type]
+    return Invocation(association, 1, CommandField.C_FIND_RQ), association  # type: ignore[arg-type]
 
 
 def receive(invocation: Invocation, response: CFindRSP, *fragments: bytes) -> None:

@@ -146,6 +146,28 @@ def test_a_response_nobody_asked_for_aborts(run: Run, nonsense: bytes) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("nonsense", "told"),
+    [
+        (message(ECHO, response(0x8001, 1)), "C-ECHO-RQ 1 with C-STORE-RSP, status 0000"),
+        (match(1), "C-ECHO-RQ 1 with C-FIND-RSP, status FF00"),
+        (message(ECHO, response(0x8030, 1, PENDING)), "C-ECHO-RQ 1 with C-ECHO-RSP, status FF00"),
+    ],
+    ids=["of another operation", "with a data set", "pending"],
+)
+def test_a_response_the_request_cannot_have_aborts(run: Run, nonsense: bytes, told: str) -> None:
+    async def scenario() -> None:
+        async with requesting() as peer:
+            task = echo(peer)
+            await ids(peer)
+            await peer.send(nonsense)
+            assert [(each.kind, each.body[2:]) for each in await peer.pdus()] == [(7, b"\0\0")]
+            with pytest.raises(AssociationAborted, match=told):
+                await task
+
+    run(scenario())
+
+
 def test_a_second_final_response_to_what_was_abandoned_aborts(run: Run) -> None:
     async def scenario() -> None:
         async with requesting() as peer:

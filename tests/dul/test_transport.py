@@ -1,9 +1,12 @@
 """What both adapters must do alike, over real sockets on both event loops (PS3.8 9.1, 9.2)."""
 
 import asyncio
+import socket
 import ssl
+import struct
 import subprocess
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,13 +20,23 @@ from dul.encode import encode_pdu
 from dul.enums import State
 from dul.errors import AssociationEnded, ConnectionLost
 from dul.framing import PDULimits
+from dul.machine import Transition
 from dul.negotiation import ProposedContext
+from dul.observation import (
+    ConnectionClosed,
+    Discarded,
+    Observation,
+    Observer,
+    PDUReceived,
+    PDUSent,
+)
 from dul.pdus import PDV, AReleaseRP, AReleaseRQ, PDataTF
-from dul.provider import ProviderOptions
+from dul.provider import ProviderOptions, ServiceProvider
 from dul.timers import Timers
 from ul_peers import (
     ABORT_BY_USER,
     IMPLICIT,
+    RawPeer,
     RecordingUser,
     abort_by_provider,
     accepting,
@@ -355,6 +368,125 @@ def test_each_pdu_and_transition_is_observed(adapter: ModuleType, run: Run) -> N
         provider = requestor.provider
         assert (provider.pdus_sent, provider.pdus_received) == (2, 2)
         assert provider.bytes_sent == len(encode_pdu(request())) + 10
+
+    run(scenario())
+
+
+@asynccontextmanager
+async def observing(adapter: ModuleType) -> AsyncIterator[tuple[int, dict[str, list[Observation]]]]:
+    """An acceptor, and what it observed, by the peer's address."""
+    seen: dict[str, list[Observation]] = {}
+    users: list[RecordingUser] = []
+
+    def make_user(provider: ServiceProvider) -> RecordingUser:
+        users.append(RecordingUser(provider))
+        return users[-1]
+
+    def observe(provider: ServiceProvider) -> Observer:
+        assert (provider.peer, provider.local) == ("not connected", "not connected")
+        return lambda observation: seen.setdefault(provider.peer, []).append(observation)
+
+    server = await adapter.listen(make_user, "127.0.0.1", 0, options=ProviderOptions(observe=observe))
+    try:
+        port = server.sockets[0].getsockname()[1]
+        yield port, seen
+        for user in users:
+            await user.until(lambda user: user.is_closed)
+            assert user.provider.local == f"127.0.0.1:{port}"
+    finally:
+        server.close()
+
+
+def address(peer: RawPeer) -> str:
+    return "{}:{}".format(*peer.writer.get_extra_info("sockname"))
+
+
+def test_each_association_has_its_observer(adapter: ModuleType, run: Run) -> None:
+    async def scenario() -> None:
+        async with observing(adapter) as (port, seen), raw_peer(port) as one, raw_peer(port) as two:
+            for peer, data in ((one, b"of one"), (two, b"of two")):
+                await peer.associate()
+                peer.send(p_data(data) + encode_pdu(AReleaseRQ()))
+                assert await peer.receive_to_end() == encode_pdu(AReleaseRP())
+                peer.writer.close()
+            where = {address(peer): data for peer, data in ((one, b"of one"), (two, b"of two"))}
+        assert set(seen) == set(where)
+        for peer_address, data in where.items():
+            raw = [each.raw for each in seen[peer_address] if isinstance(each, PDUReceived)]
+            assert raw == [encode_pdu(request()), p_data(data), encode_pdu(AReleaseRQ())]
+            assert seen[peer_address][-1] == ConnectionClosed(by_peer=False, broken=False)
+
+    run(scenario())
+
+
+def test_an_association_need_not_be_observed(adapter: ModuleType, run: Run) -> None:
+    async def scenario() -> None:
+        async with accepting(adapter) as acceptor:
+            asked: list[ServiceProvider] = []
+            options = ProviderOptions(observe=asked.append)
+            requestor = await open_requestor(adapter, acceptor.port, options=options)
+            requestor.provider.release_request()
+            await requestor.until(lambda user: user.is_closed)
+        assert asked == [requestor.provider]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_peer_that_closes_first_is_observed(adapter: ModuleType, run: Run, broken: bool) -> None:
+    async def scenario() -> None:
+        async with observing(adapter) as (port, seen), raw_peer(port) as peer:
+            await peer.associate()
+            if broken:
+                sock = peer.writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.writer.transport.abort()
+        (observations,) = seen.values()
+        assert observations[-1] == ConnectionClosed(by_peer=True, broken=broken)
+
+    run(scenario())
+
+
+def test_an_abort_that_stays_unsent_is_not_observed(adapter: ModuleType, run: Run) -> None:
+    async def scenario() -> None:
+        async with observing(adapter) as (port, seen), raw_peer(port) as peer:
+            await peer.associate()
+            # The second request meets Sta13, where AA-7 asks for an A-ABORT and nothing can be sent any more.
+            peer.send(encode_pdu(AReleaseRP()) + encode_pdu(request()))
+            received = await peer.receive_to_end()
+            peer.writer.close()
+        (observations,) = seen.values()
+        sent = b"".join(each.raw for each in observations if isinstance(each, PDUSent))
+        assert sent.endswith(received)
+        assert received == abort_by_provider(2)
+        assert [each.action_name for each in observations if isinstance(each, Transition)].count("AA-7") == 1
+
+    run(scenario())
+
+
+def test_bytes_that_nobody_looks_at_are_observed(adapter: ModuleType, run: Run) -> None:
+    if adapter is streams:
+        pytest.skip("streams tell of whole PDUs only")
+
+    async def scenario() -> None:
+        async with observing(adapter) as (port, seen), raw_peer(port) as one, raw_peer(port) as two:
+            await one.associate()
+            one.send(b"\x99 no PDU")
+            assert await one.receive_to_end() == abort_by_provider(1)
+            one.send(b"and more")
+            await asyncio.sleep(0.02)
+            one.writer.close()
+            await two.associate()
+            two.send(p_data(b"whole") + p_data(b"in part")[:-3])
+            await asyncio.sleep(0.02)
+            two.writer.close()
+            where = [address(peer) for peer in (one, two)]
+        raw = [[each.raw for each in seen[peer] if isinstance(each, PDUReceived)][1:] for peer in where]
+        discarded = [
+            b"".join(each.raw for each in seen[peer] if isinstance(each, Discarded)) for peer in where
+        ]
+        assert raw == [[b"\x99 no PDU"], [p_data(b"whole")]]
+        assert discarded == [b"and more", p_data(b"in part")[:-3]]
 
     run(scenario())
 

@@ -37,6 +37,7 @@ Verbose: TypeAlias = Annotated[
         help="Every field of each PDU; given twice, the data sets too.",
         max=2,
         clamp=True,
+        show_default=False,
     ),
 ]
 Format: TypeAlias = Annotated[
@@ -57,12 +58,11 @@ def listen_address(text: str) -> PeerAddress:
     """
     if text.isascii() and text.isdecimal() and int(text) <= 65535:
         return PeerAddress("127.0.0.1", int(text))
-    address = peer_address(text)
-    if address.tls or "://" in text:
+    if "://" in text or ":" not in text:
         raise typer.BadParameter(
             f"{printable(text)}: expected PORT or HOST:PORT, such as 127.0.0.1:{LISTEN_PORT}"
         )
-    return address
+    return peer_address(text)
 
 
 @app.callback()

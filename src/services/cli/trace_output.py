@@ -94,6 +94,6 @@ class Output:
                     err=True,
                 )
         if self._strict and self.problem_count:
-            typer.echo(f"{self.problem_count} problems found", err=True)
+            typer.echo(f"problems found: {self.problem_count}", err=True)
             raise typer.Exit(ExitCode.FAILURE)
         raise typer.Exit(code)

@@ -44,9 +44,7 @@ def read_connections(
                 return
     except CaptureError as error:
         if not shown:
-            usage_error(
-                f"{name}: {error}; a pcap or pcapng file is needed, as tcpdump, dumpcap and Wireshark write it"
-            )
+            usage_error(f"{name}: {error}")
         _warn(name, f"{error}; what came before is shown")
     finally:
         for event in assembler.finish():

@@ -14,7 +14,7 @@ from dul.pdus import AAssociateRQ, MaximumLengthSubItem, PDataTF
 from services.conformance import scu_rules
 from services.conformance.building import abort
 from services.conformance.checks import RawAssociate, split
-from services.conformance.connection import Connection, Event
+from services.conformance.connection import SILENCE, Connection, Event
 from services.conformance.conversation import Conversation
 from services.conformance.scu_rules import Agreed, Problem
 from services.conformance.target import Target
@@ -92,6 +92,7 @@ class Association(Conversation):
         late: by how much late answers are late, in seconds.
         patience: how long to stay silent where no answer ever comes, in seconds.
         asks: see `Script.asks`.
+        is_thorough: what receivers have to live with is noted too, not only what fails.
     """
 
     connection: AcceptedConnection
@@ -104,14 +105,14 @@ class Association(Conversation):
         idle: float = 60.0,
         late: float = 2.0,
         patience: float = 60.0,
-        asks: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(target)
         self.connections.append(connection)
         self.idle = idle
         self.late = late
         self.patience = patience
-        self.asks = asks
+        self.asks: frozenset[str] = frozenset()
+        self.is_thorough = True
         self.rq = RawAssociate(b"", ())
         self.request: AAssociateRQ | None = None
         self.agreed = Agreed()
@@ -137,7 +138,7 @@ class Association(Conversation):
         while (request := self.request_of(event)) is not None and request.message_id in self._answered_early:
             self._answered_early.discard(request.message_id)
             event = await self.connection.receive(within)
-        if event is not FRAGMENT and len(self.did) < _MOST_DEEDS and self.did[-1:] != [event.text]:
+        if event not in (FRAGMENT, SILENCE) and len(self.did) < _MOST_DEEDS and self.did[-1:] != [event.text]:
             self.did.append(event.text)
         return event
 
@@ -211,6 +212,8 @@ class Association(Conversation):
         """Note what is wrong with something the SCU sent; the same thing is noted once."""
         for problem in problems:
             verdict = Verdict.FAIL if problem.fails else Verdict.TOLERATED
+            if not (problem.fails or self.is_thorough):
+                continue
             known = any(finding.expected == problem.rule for finding in self.findings)
             if not known and len(self.findings) < _MOST_FINDINGS:
                 self.findings.append(Finding(verdict, problem.rule, problem.got, problem.clause))

@@ -25,7 +25,7 @@ from services.conformance.accepted import AcceptedConnection, Association
 from services.conformance.connection import OVER, SILENCE
 from services.conformance.conversation import Over
 from services.conformance.results import CaseResult, PlayedConnection, Run
-from services.conformance.script import Script
+from services.conformance.script import Script, Topic
 from services.conformance.scripts import DEFAULT, find
 from services.conformance.target import Offer, Target
 from services.conformance.verdict import Finding, Verdict
@@ -175,6 +175,9 @@ class _Acceptor:
 
 async def _play(script: Script, association: Association, longest: float) -> CaseResult:
     association.asks = script.asks
+    association.is_thorough = script.topic is Topic.CONFORMING
+    if not association.is_thorough:
+        association.findings[:] = [each for each in association.findings if each.verdict is Verdict.FAIL]
     begun = time.monotonic()
     reached = 0
     try:

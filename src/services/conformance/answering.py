@@ -144,6 +144,7 @@ def response(
     field: int | None = None,
     data_set: int = NO_DATA,
     counts: tuple[int | None, int, int, int] | None = None,
+    more: Sequence[bytes] = (),
 ) -> bytes:
     """The command set of a response to a request.
 
@@ -154,6 +155,7 @@ def response(
         field: another Command Field.
         data_set: Command Data Set Type.
         counts: of sub-operations: remaining (None leaves it out), completed, failed, with warnings.
+        more: further elements.
     """
     elements = [ui(0x0002, asked.sop_class)] if asked.sop_class else []
     elements.append(us(0x0100, asked.field | RESPONSE_BIT if field is None else field))
@@ -165,7 +167,11 @@ def response(
         elements.append(ui(0x1000, asked.sop_instance))
     if counts is not None:
         elements += [us(0x1020 + n, count) for n, count in enumerate(counts) if count is not None]
-    return command(*elements)
+    return command(*sorted((*elements, *more), key=_element_number))
+
+
+def _element_number(element: bytes) -> int:
+    return int.from_bytes(element[2:4], "little")
 
 
 def final(asked: Asked, status: int = 0) -> bytes:

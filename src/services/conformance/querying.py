@@ -10,11 +10,11 @@ from msgspec import Struct
 from services.conformance.building import IMPLICIT, NO_DATA, c_find_rq
 from services.conformance.connection import Event
 from services.conformance.conversation import Conversation, matches
-from services.conformance.data_sets import STUDY_UID, Elements, Instance, identifier
+from services.conformance.data_sets import PATIENT_ID, STUDY_UID, Elements, Instance, identifier, patient_id
 from services.conformance.matching import DataSetError, ReadDataSet, read_data_set
 from services.conformance.steps import FIND_CONTEXT, Do, Step
 from services.conformance.storing import deliver, message_of, statuses
-from services.conformance.target import STUDY_ROOT_FIND, Target
+from services.conformance.target import STUDY_ROOT_FIND, Service, Target
 from services.trace.reading import ReadMessage, command_elements
 
 MakeKeys: TypeAlias = Callable[[Target], Elements]
@@ -71,8 +71,8 @@ class Found(Struct, frozen=True):
     codes: tuple[str, ...]
 
     def ours(self, target: Target, tag: int = STUDY_UID) -> list[bytes]:
-        """The values of a UID attribute in the answers that belong to this run, in the order they came."""
-        prefix = target.uid() + b"."
+        """The UIDs, or Patient IDs, in the answers that belong to this run, in the order they came."""
+        prefix = patient_id(target) if tag == PATIENT_ID else target.uid() + b"."
         return [answer.text(tag) for answer in self.answers if answer.text(tag).startswith(prefix)]
 
 
@@ -161,6 +161,7 @@ def finds(
     *,
     tag: int = STUDY_UID,
     tolerated: Callable[[Target], Sequence[bytes]] | None = None,
+    or_refused: bool = False,
     why: str,
 ) -> Step:
     """Ask, and hold the answers of this run against those expected, in any order, each once.
@@ -169,14 +170,16 @@ def finds(
         title: what is asked for, and what must come.
         make: the question.
         expected: values of `tag` in the answers.
-        tag: a UID attribute that is among the keys.
+        tag: a UID attribute, or Patient ID, that is among the keys.
         tolerated: other values that are accepted as well.
+        or_refused: a refusal of the identifier is as good as no match.
         why: the rule.
     """
 
     async def run(conversation: Conversation) -> None:
         target = conversation.target
-        found = await ask(conversation, make(target))
+        final = ("0000", "A9??", "C???") if or_refused else ("0000",)
+        found = await ask(conversation, make(target), final=final, why=why)
         got = sorted(found.ours(target, tag))
         if got == sorted(expected(target)):
             return
@@ -244,7 +247,8 @@ def delivers_once(name: str, make: Callable[[Target], Sequence[Instance]], title
     """Store instances that several cases share, the first time in a run, and wait until they are found.
 
     A peer may take its time to index what it has acknowledged: for as long as an answer may take they are asked for,
-    and whatever was found then, the case goes on. Needs a context for storage and one for C-FIND.
+    and whatever was found then, the case goes on. Needs a context for storage, and one for C-FIND where the peer offers
+    it.
     """
 
     async def run(conversation: Conversation) -> None:
@@ -254,7 +258,8 @@ def delivers_once(name: str, make: Callable[[Target], Sequence[Instance]], title
             return
         instances = make(target)
         await deliver(conversation, instances)
-        await until_found(conversation, {each.study for each in instances})
+        if target.offers(Service.FIND):
+            await until_found(conversation, {each.study for each in instances})
         _STORED.add(key)
 
     return Do(f"stores {title}, unless an earlier case of this run has", run)

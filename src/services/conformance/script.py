@@ -27,7 +27,8 @@ class Script(Case, frozen=True, kw_only=True):
     """One way for an acceptor to behave towards an SCU, and what the SCU must do.
 
     It is a `Case`, so that results and reports are the same in both directions. Its id is its name; its first step
-    takes the SCU's A-ASSOCIATE-RQ.
+    takes the SCU's A-ASSOCIATE-RQ. Whatever its topic, what an SCU sends against the standard fails it; what receivers
+    have to live with (reserved fields, padding, order) is told by the conforming one alone.
 
     Attributes:
         topic: what it is about.

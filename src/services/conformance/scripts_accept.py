@@ -329,7 +329,9 @@ def _useless(maximum: int) -> Script:
         requested(),
         reply(f"an A-ASSOCIATE-AC with Maximum Length {maximum}", lambda a: accept(a, maximum=maximum)),
         React(
-            STOPS, "abort 2/*", why="6 bytes of PDV header and 2 of data are the least: nothing can be sent"
+            f"{STOPS}|abort 2/6",
+            "abort 2/*",
+            why="6 bytes of PDV header and 2 of data are the least it can send",
         ),
     )
 

@@ -105,7 +105,7 @@ _REJECTIONS = (
         "PS3.8 9.2: Evt4 in Sta5, AE-4; then there is no association",
         requested(),
         reply("both in one segment", lambda a: reject(2, 3, 1) + accept(a)),
-        ends(_AE_4),
+        ends(_AE_4, unread=True),
     ),
 )
 
@@ -247,7 +247,7 @@ _ABORTS = (
             "an A-ABORT and the response in one segment",
             lambda a, request: abort(0, 0) + in_pdus(a, request.context_id, COMMAND, final(request)),
         ),
-        ends(_AA_3),
+        ends(_AA_3, unread=True),
     ),
 )
 

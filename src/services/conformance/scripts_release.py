@@ -86,7 +86,11 @@ SCRIPTS: tuple[Script, ...] = (
         accepted(),
         released(),
         reply("a response to nothing, and the A-RELEASE-RP", lambda a: _stray(a) + RELEASE_RP),
-        ends("AR-6 takes the data, AR-3 closes", "abort 0/*"),
+        React(
+            "closed|reset|abort 0/0",
+            "abort 0/*",
+            why="AR-6 takes the data, AR-3 closes; its user may abort over data that answers nothing",
+        ),
     ),
     script(
         "release-then-accept",
@@ -141,7 +145,7 @@ SCRIPTS: tuple[Script, ...] = (
         accepted(),
         released(),
         reply("an A-RELEASE-RP and a P-DATA-TF in one segment", lambda a: RELEASE_RP + _stray(a)),
-        ends(_AR_3),
+        ends(_AR_3, unread=True),
     ),
     script(
         "release-never-answered",

@@ -82,7 +82,7 @@ _STATUSES = (
             final=False,
         ),
         React(
-            WAITS,
+            f"{WAITS}|abort 0/0",
             "abort *",
             "release",
             why="a pending operation is not over: it waits, or aborts",
@@ -172,10 +172,8 @@ def _wrong_group_length(association: Association, request: Asked) -> bytes:
 
 
 def _unknown_elements(association: Association, request: Asked) -> bytes:
-    right = final(request)[12:]
-    return alone(
-        request, command(right, element(0x0902, b"A COMMENT "), element(0x5010, b"RETIRED ")), association
-    )
+    more = (element(0x0902, b"A COMMENT "), element(0x5010, b"RETIRED "))
+    return alone(request, response(request, more=more), association)
 
 
 def _data_set_missing(association: Association, request: Asked) -> bytes:
@@ -234,12 +232,22 @@ _RESPONSES = (
         lambda a, r: alone(r, b"\xff" * 100, a),
         "it cannot be read",
     ),
-    _wrong(
-        "data-set-missing",
-        "The response with a Command Data Set Type that announces a data set, which never comes",
+    script(
+        "response-data-set-missing",
+        Topic.DIMSE,
+        "The response announces a data set, which never comes",
         "PS3.7 9.3, E.1; PS3.8 E.1",
-        _data_set_missing,
-        "the message is not complete: the operation is not over",
+        served(),
+        answer(
+            "the response with a Command Data Set Type that announces one", _data_set_missing, final=False
+        ),
+        React(
+            f"abort 0/0|{WAITS}",
+            "abort *",
+            within=lambda a: a.late,
+            hopeless=True,
+            why="the message is not complete, so the operation is not over; or there can be no such data set",
+        ),
     ),
     script(
         "response-unasked",

@@ -24,7 +24,14 @@ WAITS = "waits"
 GOES_ON = "release|request *"
 """Pattern: the SCU goes on as if nothing had happened: it makes another request, or releases."""
 
-_WORDS = {GOES_ON: "going on", WAITS: "waiting", "closed": "the close of the connection"}
+_WORDS = {
+    WAITS: "waiting",
+    "closed": "the close of the connection",
+    "reset": "a broken connection",
+    "request *": "a request",
+    "release": "an A-RELEASE-RQ",
+    "release response": "an A-RELEASE-RP",
+}
 _MOST_REQUESTS = 100_000
 _SETTLE = 0.3
 """How long an SCU that must not answer is watched, in seconds."""
@@ -221,6 +228,7 @@ class React(Step):
         why: the rule.
         within: how long it may take, in seconds, or how to know; None for the time-out.
         crossing: it may have sent what follows before it could know: requests and an A-RELEASE-RQ are passed over.
+        hopeless: an SCU that waits cannot be helped on: the association is then aborted.
     """
 
     def __init__(
@@ -230,12 +238,14 @@ class React(Step):
         why: str = "",
         within: Callable[[Association], float] | None = None,
         crossing: bool = False,
+        hopeless: bool = False,
     ) -> None:
         self.strict = strict
         self.tolerated = tolerated
         self.why = why
         self.within = within
         self.crossing = crossing
+        self.hopeless = hopeless
 
     def describe(self) -> str:
         also = f" (tolerated: {', '.join(map(_in_words, self.tolerated))})" if self.tolerated else ""
@@ -254,7 +264,8 @@ class React(Step):
             if not any(matches(text, pattern) for pattern in self.tolerated):
                 association.fail(_in_words(self.strict), _in_words(text), self.why)
             association.tolerate(_in_words(self.strict), _in_words(text), self.why)
-        await _finish(association, event, strict=as_it_must)
+        if event is not SILENCE or not self.hopeless:
+            await _finish(association, event, strict=as_it_must)
         if not as_it_must:
             raise Over
 
@@ -270,8 +281,9 @@ class React(Step):
 
 
 def _in_words(pattern: str) -> str:
-    text = pattern.removeprefix("request ")
-    return _WORDS.get(text, text)
+    """A pattern, or what came, for a person."""
+    alternatives = pattern.replace(GOES_ON, "going on").split("|")
+    return " or ".join(_WORDS.get(each, each.removeprefix("request ")) for each in alternatives)
 
 
 async def _finish(association: Association, event: Event, *, strict: bool) -> None:
@@ -287,12 +299,10 @@ async def _finish(association: Association, event: Event, *, strict: bool) -> No
 
 
 async def _stays_silent(association: Association) -> None:
-    """After its A-ABORT the SCU sends nothing more."""
+    """After its A-ABORT the SCU sends nothing more, but an A-ABORT again to what it cannot read."""
     event = await association.next(_SETTLE)
-    if event is not SILENCE and event not in OVER:
-        association.fail(
-            "nothing after its A-ABORT", event.text, "Sta13 sends nothing but A-ABORT (PS3.8 9.2)"
-        )
+    if event is not SILENCE and event not in OVER and not event.text.startswith("abort"):
+        association.fail("nothing after its A-ABORT", event.text, "AA-6, AA-7: Sta13 sends nothing else (PS3.8 9.2)")
 
 
 def gives_up(reason: str, *tolerated: str, why: str, crossing: bool = False) -> React:
@@ -306,9 +316,16 @@ def goes_on(*tolerated: str, why: str) -> React:
     return React(GOES_ON, *tolerated, why=why)
 
 
-def ends(why: str, *tolerated: str, crossing: bool = False) -> React:
-    """Expect that the SCU closes the connection and sends nothing before."""
-    return React("closed", "reset", *tolerated, why=why, crossing=crossing)
+def ends(why: str, *tolerated: str, crossing: bool = False, unread: bool = False) -> React:
+    """Expect that the SCU closes the connection and sends nothing before.
+
+    Args:
+        why: the rule.
+        tolerated: patterns of what it may do instead.
+        crossing: see `React`.
+        unread: it closes while bytes are there that it need not read, by which TCP makes a reset of the close.
+    """
+    return React("closed|reset" if unread else "closed", "reset", *tolerated, why=why, crossing=crossing)
 
 
 def keeps_still(seconds: Callable[[Association], float], what: str) -> Act:

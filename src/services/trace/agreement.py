@@ -13,6 +13,7 @@ from dul.pdus import (
     AAssociateAC,
     AAssociateRQ,
     MaximumLengthSubItem,
+    PDataTF,
     PresentationContextRQItem,
     SOPClassCommonExtendedNegotiationSubItem,
     SOPClassExtendedNegotiationSubItem,
@@ -49,6 +50,21 @@ class Agreement(Struct, frozen=True):
         """Whether this side may invoke the operations of a SOP class (PS3.7 D.3.3.4)."""
         scu, scp = self.roles.get(abstract_syntax, _DEFAULT_ROLES)
         return scu if side is Side.REQUESTOR else scp
+
+    def faults_of_data(self, pdu: PDataTF, length: int, receiver: Side) -> list[str]:
+        """What a P-DATA-TF of `length` bytes after its header breaks of what was agreed on."""
+        faults = []
+        longest = self.longest.get(receiver, 0)
+        if longest and length > longest:
+            faults.append(
+                f"P-DATA-TF of {length} bytes where the {receiver.value} announced to receive {longest} at most "
+                "(PS3.8 D.1)"
+            )
+        for context_id in dict.fromkeys(pdv.presentation_context_id for pdv in pdu.pdvs):
+            if context_id not in self.contexts:
+                how = "was refused" if context_id in self.refused else "was not negotiated"
+                faults.append(f"a PDV on presentation context {context_id}, which {how} (PS3.8 9.3.5.1)")
+        return faults
 
 
 def agreement(rq: AAssociateRQ | None, ac: AAssociateAC) -> Agreement:

@@ -15,32 +15,14 @@ from services.trace.agreement import Agreement, agreement, faults_of_answer
 from services.trace.direction import UNREADABLE_SHOWN, Direction, is_pdu
 from services.trace.dissect import Context, dissect
 from services.trace.fields import Dissection, Side
-from services.trace.inference import End, Findings, Step
+from services.trace.inference import End, Findings, Step, assume
 from services.trace.keeping import Keeper
 from services.trace.operations import Operations
 from services.trace.reading import LONGEST_PDU, ReadMessage, ReadPDU
+from services.trace.texts import PDU_NAMES
 
 PROBLEMS_KEPT = 10_000
 """How many problems `AssociationTrace.problems` holds at most."""
-
-_PDU_NAMES = {
-    1: "A-ASSOCIATE-RQ",
-    2: "A-ASSOCIATE-AC",
-    3: "A-ASSOCIATE-RJ",
-    4: "P-DATA-TF",
-    5: "A-RELEASE-RQ",
-    6: "A-RELEASE-RP",
-    7: "A-ABORT",
-}
-
-# Where both ends stand, requestor first, just before the first PDU of a trace that starts in the middle.
-_MIDWAY = {
-    2: (State.Sta5, State.Sta3),
-    3: (State.Sta5, State.Sta3),
-    4: (State.Sta6, State.Sta6),
-    5: (State.Sta6, State.Sta6),
-    7: (State.Sta6, State.Sta6),
-}
 
 
 class TracedPDU(Struct, frozen=True):
@@ -268,7 +250,7 @@ class AssociationTrace:
         self._begin()
         self._count += 1
         if self._count == 1 and self._midway and not self._one_direction:
-            self._assume(sender, read.raw[0])
+            assume(self._ends, sender, read.raw[0])
         contexts = self.contexts if self._agreement is not None else None
         dissection = dissect(read, contexts)
         problems = list(dissection.problems)
@@ -293,18 +275,6 @@ class AssociationTrace:
             tuple(problems),
             tuple(self._findings.notes),
         )
-
-    def _assume(self, sender: Side, kind: int) -> None:
-        states = _MIDWAY.get(kind)
-        if kind == 6:  # an A-RELEASE-RP answers an A-RELEASE-RQ that was not seen
-            answering = (State.Sta8, State.Sta7)
-            states = answering if sender is Side.REQUESTOR else answering[::-1]
-        if states is None:  # an A-ASSOCIATE-RQ, or no PDU
-            for side in Side:
-                self._ends[side].opened()
-            return
-        for side, state in zip(Side, states, strict=True):
-            self._ends[side].assume(state)
 
     def _move(self, sender: Side, name: str, read: ReadPDU) -> None:
         here, there = self._ends[sender], self._ends[sender.peer]
@@ -367,18 +337,7 @@ class AssociationTrace:
     def _data(self, sender: Side, read: ReadPDU, pdu: PDataTF, problems: list[str]) -> list[ReadMessage]:
         agreed = self._agreement
         if agreed is not None:
-            length, longest = len(read.raw) - HEADER_LENGTH, agreed.longest[sender.peer]
-            if longest and length > longest:
-                problems.append(
-                    f"P-DATA-TF of {length} bytes where the {sender.peer.value} announced to receive {longest} at most "
-                    "(PS3.8 D.1)"
-                )
-            for context_id in dict.fromkeys(pdv.presentation_context_id for pdv in pdu.pdvs):
-                if context_id not in agreed.contexts:
-                    how = "was refused" if context_id in agreed.refused else "was not negotiated"
-                    problems.append(
-                        f"a PDV on presentation context {context_id}, which {how} (PS3.8 9.3.5.1)"
-                    )
+            problems += agreed.faults_of_data(pdu, len(read.raw) - HEADER_LENGTH, sender.peer)
         messages = self._directions[sender].messages.feed(pdu)
         for message in messages:
             if self._one_direction:
@@ -416,7 +375,7 @@ class AssociationTrace:
         if not pending:
             return []
         self._begin()
-        name = _PDU_NAMES.get(pending[0], "PDU")
+        name = PDU_NAMES.get(pending[0], "PDU")
         what = f"{len(pending)} bytes of {name} left over"
         due = "of unknown length: its header is incomplete"
         if len(pending) >= HEADER_LENGTH:

@@ -91,13 +91,11 @@ def _dump_line(line: str) -> str:
     if match is None:
         return ""
     rest = line[match.end() :].strip()
-    for frame in ("|", ">"):  # of hexdump -C and od: the characters stand between them
-        before, found, _ = rest.partition(frame)
-        if found:
-            return before
-    # xxd sets two spaces before the characters, Wireshark three, and two in the middle of the bytes.
-    gap = r"\s{2,}" if with_colon else r"\s{3,}"
-    return re.split(gap, rest)[0]
+    # xxd sets two spaces before the characters, Wireshark three, and two in the middle of the bytes; hexdump -C and
+    # od put them between marks.
+    if with_colon:
+        return re.split(r"\s{2,}", rest)[0]
+    return re.split(r"\s{3,}", re.split(r"[|>]", rest)[0].rstrip())[0]
 
 
 def _plain_line(line: str) -> str:

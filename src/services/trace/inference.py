@@ -49,6 +49,16 @@ _CLOSING = (State.Sta2, State.Sta13)
 """Where ARTIM runs, and its expiry is the only event after which this end closes first."""
 
 
+# Where requestor and acceptor stand before the first PDU of a trace that begins in the middle, by its type.
+_MIDWAY = {
+    2: (State.Sta5, State.Sta3),
+    3: (State.Sta5, State.Sta3),
+    4: (State.Sta6, State.Sta6),
+    5: (State.Sta6, State.Sta6),
+    7: (State.Sta6, State.Sta6),
+}
+
+
 class Step(Struct, frozen=True):
     """One transition of one end."""
 
@@ -367,3 +377,21 @@ class End:
 
     def _note(self, text: str) -> None:
         self.findings.notes.append(text)
+
+
+def assume(ends: dict[Side, End], sender: Side, pdu_type: int) -> None:
+    """Let both ends begin where the first PDU of a trace shows them to be, when what came before was not seen.
+
+    Args:
+        ends: both, at the very beginning.
+        sender: of that PDU.
+        pdu_type: its first byte.
+    """
+    states = _MIDWAY.get(pdu_type)
+    if pdu_type == 6:  # an A-RELEASE-RP answers an A-RELEASE-RQ that was not seen
+        states = (State.Sta8, State.Sta7) if sender is Side.REQUESTOR else (State.Sta7, State.Sta8)
+    for side, state in zip(Side, states or (None, None), strict=True):
+        if state is None:  # an A-ASSOCIATE-RQ, or no PDU: the connection was opened just before
+            ends[side].opened()
+        else:
+            ends[side].assume(state)

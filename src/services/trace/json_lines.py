@@ -28,7 +28,7 @@ import msgspec
 
 from dimse.messages import Message
 from services.trace.association import AssociationTrace, Entry, TracedPDU
-from services.trace.dissect import dissect_data_set
+from services.trace.dissect_data_set import dissect_data_set
 from services.trace.fields import Field
 from services.trace.inference import Step
 from services.trace.reading import ReadMessage

@@ -108,6 +108,7 @@ class Operations:
         if isinstance(message, Request):
             problems += self._request(sender, message, read)
         elif isinstance(message, Response):
+            notes += self._elsewhere(sender, message, read.context_id)
             problems += self._response(sender, message, read, begun)
         elif isinstance(message, CCancelRQ):
             notes += self._cancel(sender, message)
@@ -146,7 +147,7 @@ class Operations:
         if sop_class and sop_class != abstract_syntax and not _covers(abstract_syntax, request):
             yield (
                 f"{label}: SOP Class {printable(sop_class)} on context {context_id} of "
-                f"{printable(abstract_syntax)} ({_CLAUSES[request.command_field]}.1, PS3.4 A.1)"
+                f"{printable(abstract_syntax)} ({_CLAUSES[request.command_field]}.1, D.1)"
             )
         # Operations are invoked by the SCU, notifications by the SCP.
         scu = sender.peer if isinstance(request, NEventReportRQ) else sender
@@ -165,9 +166,9 @@ class Operations:
         yield from _data_set_of_response(label, response, read)
         answered = self._outstanding[sender.peer].get(message_id)
         if answered is not None:
-            request, context_id = answered.request, answered.context_id
+            request = answered.request
         elif isinstance(begun, Request) and begun.message_id == message_id:
-            request, context_id = begun, read.context_id
+            request = begun
         else:
             if self.agreement is not None:
                 yield f"{label} answers no request: none with that Message ID is outstanding (PS3.7 9.1, 10.1)"
@@ -175,8 +176,6 @@ class Operations:
         if field != request.command_field | RESPONSE_BIT:
             yield f"{label} answers a {request.command_field.label} (PS3.7 9.1, 10.1)"
         clause = f"{_CLAUSES[request.command_field]}.2"
-        if read.context_id != context_id:
-            yield f"{label} on context {read.context_id}: its request came on {context_id} (PS3.8 9.3.5.1)"
         yield from _echoed(label, request, response, clause)
         is_last = category(response.status) is not StatusCategory.PENDING
         if not is_last and not isinstance(request, _ANSWERED_IN_PARTS):
@@ -185,6 +184,14 @@ class Operations:
             del self._outstanding[sender.peer][message_id]
         elif is_last:
             self._answered_early[sender.peer] = message_id  # a failure may come before the data set has ended
+
+    def _elsewhere(self, sender: Side, response: Response, context_id: int) -> Iterator[str]:
+        """Everybody answers on the context of the request; the standard takes it for granted and does not say it."""
+        message_id = response.message_id_being_responded_to
+        asked = self._outstanding[sender.peer].get(message_id)
+        if asked is not None and asked.context_id != context_id:
+            label = f"{response.command_field.label} {message_id}"
+            yield f"{label} on context {context_id}: its request came on {asked.context_id}"
 
     def _cancel(self, sender: Side, cancel: CCancelRQ) -> Iterator[str]:
         message_id = cancel.message_id_being_responded_to

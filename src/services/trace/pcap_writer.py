@@ -107,7 +107,9 @@ class PcapConnection:
         whole = len(ip) + length
         microseconds = min(max(0, round(at * 1e6)), (1 << 32) * 10**6 - 1)
         record = struct.pack("<IIII", *divmod(microseconds, 10**6), whole, whole)
-        self._write(b"".join((record, ip, tcp[:16], checksum, tcp[18:], options, payload)))
+        self._write(b"".join((record, ip, tcp[:16], checksum, tcp[18:], options)))
+        if payload:
+            self._write(payload)  # by itself, which saves a copy
 
 
 class _IPHeader:

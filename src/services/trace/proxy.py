@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from dul.tls import TLSDoor
 from services.trace.fields import Side
 from services.trace.packets import Endpoint
 from services.trace.tcp import Closed, Connection, Data, Opened
@@ -27,7 +28,7 @@ _FLUSH = 5.0  # seconds for a peer to take what was sent before it is closed
 
 
 class Refused(Struct, frozen=True):
-    """A connection that was closed at once: the target cannot be reached, or too many are open.
+    """A connection that was closed at once: no TLS handshake, no way to the target, or too many are open.
 
     Attributes:
         requestor: who connected.
@@ -93,17 +94,29 @@ class Proxy:
         Raises:
             OSError: the address cannot be bound.
         """
-        tls: dict[str, Any] = {}
+        door: TLSDoor | None = None
+        factory: Callable[[], Any] = self._new_protocol
         if self._tls is not None:
-            tls = {"ssl": self._tls, "ssl_handshake_timeout": self._connect_timeout}
-        server = await asyncio.start_server(self._accept, host, port, limit=_READ_SIZE, **tls)
+            door = TLSDoor(self._tls, timeout=self._connect_timeout, failed=self._handshake_failed)
+            factory = door.upgrading(factory)
+        server = await asyncio.get_running_loop().create_server(factory, host, port)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            if door is not None:
+                door.close()
             for task in self._serving:
                 task.cancel()
             await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _new_protocol(self) -> asyncio.StreamReaderProtocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=_READ_SIZE), self._accept)
+
+    def _handshake_failed(self, peer: str, error: Exception) -> None:
+        host, _, port = peer.rpartition(":")
+        why = f"the TLS handshake failed: {error or type(error).__name__}"
+        self._tell(Refused((host.strip("[]"), int(port) if port.isdigit() else 0), time.time(), why))
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         requestor = _endpoint(writer)
@@ -213,6 +226,8 @@ class _Link:
     ) -> None:
         self.readers = readers
         self.writers = writers
+        # A TLS transport that has closed does not give them any more.
+        self._sockets = {side: writer.get_extra_info("socket") for side, writer in writers.items()}
         self.closed_by: Side | None = None
         self.is_reset = False
 
@@ -234,8 +249,8 @@ class _Link:
 
     def abort(self) -> None:
         """Close at once what is still open, a broken connection with a reset."""
-        for writer in self.writers.values():
-            sock = writer.get_extra_info("socket")
+        for side, writer in self.writers.items():
+            sock = self._sockets[side]
             if self.is_reset and sock is not None and not writer.is_closing():
                 with suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

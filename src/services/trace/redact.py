@@ -219,19 +219,21 @@ def _walk_items(data: bytearray, start: int, end: int, unwanted: Callable[[int],
         if kind == _USER_INFORMATION:
             _walk_items(data, first, min(last, end), unwanted)
         elif kind in _USER_IDENTITY:
-            _blank_identity(data, first + _USER_IDENTITY[kind], min(last, end))
+            if not _blank_identity(data, first + _USER_IDENTITY[kind], min(last, end)):
+                blank([Span(data, first, len(data))])  # who knows where it ends
+                return
         elif unwanted(kind):
             blank([Span(data, first, min(last, end))])
         start = last
 
 
-def _blank_identity(data: bytearray, start: int, end: int) -> None:
-    """Values with a length of two bytes before each."""
+def _blank_identity(data: bytearray, start: int, end: int) -> bool:
+    """Values with a length of two bytes before each; False where they do not end where the sub-item does."""
     while start + 2 <= end:
-        first, last = start + 2, start + 2 + int.from_bytes(data[start : start + 2], "big")
-        blank([Span(data, first, min(last, end))])
-        start = last
-    blank([Span(data, start, end)])
+        first = start + 2
+        start = first + int.from_bytes(data[start:first], "big")
+        blank([Span(data, first, min(start, end))])
+    return start == end
 
 
 def _redact_command(data: bytearray, replacement: Callable[[bytes], bytes]) -> None:

@@ -54,8 +54,10 @@ _SHORT_VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
 )  # length of 16 bits (PS3.5 Table 7.1-2)
 _LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # of 32 (Table 7.1-1)
-_FILL = dict.fromkeys(b"AE AS CS DA DT LO LT PN SH ST TM UC UR UT".split(), b"X") | dict.fromkeys(
-    b"DS IS UI".split(), b"0"
+_FILL = (
+    dict.fromkeys(b"AE AS CS DA DT LO LT PN SH ST TM UC UR UT".split(), b"X")
+    | dict.fromkeys(b"DS IS".split(), b"0")
+    | {b"UI": b"1"}
 )
 """What values are blanked with; others, numbers and bytes, with zeros."""
 

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from dul.pdus import PDataTF
 from services.printable import printable, shorten
 from services.trace.association import AssociationTrace, Entry, TracedPDU
-from services.trace.dissect import Context, dissect_data_set
+from services.trace.dissect import Context
+from services.trace.dissect_data import dissect_command
+from services.trace.dissect_data_set import dissect_data_set
 from services.trace.fields import Field, Side
 from services.trace.inference import Step
 from services.trace.reading import ReadMessage
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 ARROWS = {Side.REQUESTOR: "->", Side.ACCEPTOR: "<-"}
 """How the direction is shown: the requestor stands left, the acceptor right."""
 
-_SUMMARY_WIDTH = 56
+_SUMMARY_WIDTH = 76
 _BYTES_SHOWN = 8
 _DATA_SET_SHOWN = 1 << 16  # bytes of a data set that are taken apart
 _VALUE_WIDTH = 64
@@ -101,7 +104,11 @@ def lines(entry: Entry, contexts: dict[int, Context], verbosity: int = 0) -> Ite
         verbosity: as of `Terminal`.
     """
     yield _summary(entry)
+    # Those of a field stand at the field, where fields are shown.
+    at_fields = entry.dissection.problems if isinstance(entry, TracedPDU) and verbosity else []
     for problem in entry.problems:
+        if problem in at_fields:
+            continue
         yield (Span("           "), Span(f"! {printable(problem)}", "bold red"))
     for note in entry.notes:
         yield (Span("           "), Span(f"i {printable(note)}", "yellow"))
@@ -109,7 +116,7 @@ def lines(entry: Entry, contexts: dict[int, Context], verbosity: int = 0) -> Ite
         for field in entry.dissection.fields:
             yield from _field_lines(field, 0, lambda f: entry.dissection.raw[f.offset : f.end])
         for message in entry.messages:
-            yield from _message_lines(message, contexts, verbosity)
+            yield from _message_lines(message, entry, contexts, verbosity)
 
 
 def _summary(entry: Entry) -> Line:
@@ -169,7 +176,9 @@ def _field_lines(field: Field, depth: int, bytes_of: Callable[[Field], bytes]) -
         yield from _field_lines(child, depth + 1, bytes_of)
 
 
-def _message_lines(message: ReadMessage, contexts: dict[int, Context], verbosity: int) -> Iterator[Line]:
+def _message_lines(
+    message: ReadMessage, entry: TracedPDU, contexts: dict[int, Context], verbosity: int
+) -> Iterator[Line]:
     name = message.message.command_field if message.message is not None else None
     label = getattr(name, "label", None) or "a message that cannot be read"
     fragments = f"{message.fragments} fragment{'s' if message.fragments != 1 else ''}"
@@ -177,7 +186,12 @@ def _message_lines(message: ReadMessage, contexts: dict[int, Context], verbosity
     if message.data_set is not None:
         text += f", with a data set of {message.data_set_length} bytes"
     yield (Span("           "), Span(f"= {text}", "bold"))
-    if verbosity < 2 or message.data_set is None:
+    if verbosity < 2:
+        return
+    if not _stands_in(message.command, entry):
+        for field in dissect_command(message.command):
+            yield from _field_lines(field, 1, lambda f: message.command[f.offset : f.end])
+    if message.data_set is None:
         return
     data = message.data_set
     context = contexts.get(message.context_id)
@@ -188,3 +202,9 @@ def _message_lines(message: ReadMessage, contexts: dict[int, Context], verbosity
         yield from _field_lines(field, 1, lambda f: data[f.offset : f.end])
     if len(data) < message.data_set_length:
         yield (Span(f"             … of which the first {len(data)} bytes were kept"),)
+
+
+def _stands_in(command: bytes, entry: TracedPDU) -> bool:
+    """Whether a PDU has the whole command set, so that it is shown among its fields."""
+    pdu = entry.dissection.pdu
+    return isinstance(pdu, PDataTF) and any(pdv.is_command and pdv.data == command for pdv in pdu.pdvs)

@@ -338,3 +338,86 @@ def test_no_line_of_the_log_names_a_patient(tmp_path: Path) -> None:
         assert all(
             "association" in line for line in server.lines() if line["event"].startswith("association ")
         )
+
+
+# -- recording
+
+
+def test_nothing_is_recorded_unless_asked_for(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        asyncio.run(echo_once("127.0.0.1", server.port, "TESTER", "SERVER"))
+        assert not any("recorded" in event for event in server.events())
+
+
+@pytest.mark.parametrize(("redact", "said"), [((), "patient data"), (("--redact",), "are blanked")])
+def test_the_start_says_what_is_recorded_and_where(
+    tmp_path: Path, redact: tuple[str, ...], said: str
+) -> None:
+    traces = tmp_path / "traces"
+    with running_server(tmp_path, "--trace", str(traces), *redact) as server:
+        asyncio.run(echo_once("127.0.0.1", server.port, "TESTER", "SERVER"))
+        [line] = [line for line in server.lines() if "recorded" in line["event"]]
+        assert said in line["event"]
+        assert (line["level"], line["directory"]) == ("warning", str(traces))
+        accepted = server.wait_for("association accepted")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        [recording] = traces.iterdir()
+        assert f"Z-{accepted['association']:06d}-127.0.0.1-" in recording.name
+        assert recording.name.endswith(f"-{accepted['peer'].split(':')[1]}.pcap")
+        assert recording.read_bytes().count(b"1.2.840.10008.1.1\0") > 0
+
+
+def test_a_directory_that_cannot_hold_recordings_stops_the_start(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("x")
+    done = subprocess.run(
+        [*PROGRAM, "start", "--port", "0", "--data-dir", str(tmp_path / "data"), "--trace", str(blocked)],
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert f"trace.directory: cannot record in {blocked}: File exists" in done.stderr.decode()
+
+
+def test_recordings_have_the_bounds_of_the_configuration(tmp_path: Path) -> None:
+    configuration = tmp_path / "server.toml"
+    traces = tmp_path / "traces"
+    configuration.write_text(
+        f'[trace]\ndirectory = "{traces}"\nmaxFiles = 2\nmaxFileSize = 65536\nmaxTotalSize = 100000\n'
+    )
+    with running_server(tmp_path, "--config", str(configuration)) as server:
+        for _ in range(3):
+            asyncio.run(echo_once("127.0.0.1", server.port, "TESTER", "SERVER"))
+        assert asyncio.run(send(server.port, CT, CT, CT)) == [status.SUCCESS] * 3
+        line = server.wait_for("an association is recorded no further")
+        assert (line["association"], line["cause"]) == (4, "trace.maxFileSize is reached")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        sizes = [file.stat().st_size for file in traces.iterdir()]
+        assert len(sizes) == 2
+        assert 39_000 < max(sizes) <= 65536
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_costs_the_recording_and_not_the_image(tmp_path: Path) -> None:
+    child = (
+        "import errno, os\n"
+        "from services.trace import recording\n"
+        "real = os.open\n"
+        "def full(path, flags, *rest, **named):\n"
+        "    return real('/dev/full' if flags & os.O_APPEND else path, flags, *rest, **named)\n"
+        "recording.os = type(os)('os'); recording.os.__dict__.update(os.__dict__); recording.os.open = full\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(child)
+    environment = dict(os.environ, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    traces = tmp_path / "traces"
+    with running_server(tmp_path, "--trace", str(traces), environment=environment) as server:
+        assert asyncio.run(send(server.port, CT)) == [status.SUCCESS]
+        line = server.wait_for("associations are not recorded until this is mended")
+        assert line["cause"] == "No space left on device"
+        assert asyncio.run(send(server.port, CT)) == [status.SUCCESS]
+        asyncio.run(echo_once("127.0.0.1", server.port, "TESTER", "SERVER"))
+        assert len([event for event in server.events() if "not recorded" in event]) == 1
+        assert list(traces.iterdir()) == []
+        assert len(server.stored()) == 1

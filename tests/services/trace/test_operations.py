@@ -177,7 +177,6 @@ def test_more_outstanding_than_the_window_allows(window: tuple[int, int], is_pro
             None,
             "C-ECHO-RSP 2 answers a C-FIND-RQ",
         ),
-        (ECHO, 1, ECHOED, 3, None, "C-ECHO-RSP 1 on context 3: its request came on 1"),
         (ECHO, 1, ECHOED, 1, b"", "C-ECHO-RSP 1 with status 0000H has a data set and must have none"),
         (
             ECHO,
@@ -253,6 +252,15 @@ def test_a_response_that_is_wrong(
     (text,) = take(found, A, answer, answered_on, data)
     assert problem in text
     assert "(PS3." in text
+
+
+def test_an_answer_on_another_context_is_remarked() -> None:
+    found = operations()
+    take(found, R, ECHO)
+    assert found.message(A, read(ECHOED, 3), None) == (
+        [],
+        ["C-ECHO-RSP 1 on context 3: its request came on 1"],
+    )
 
 
 def test_uids_that_the_request_left_open() -> None:

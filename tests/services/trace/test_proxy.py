@@ -5,8 +5,9 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -341,7 +342,7 @@ def test_a_target_without_the_right_name_is_refused(loop_factory: LoopFactory, t
 
     async def test() -> None:
         events: list[ProxyEvent] = []
-        async with target(echo, server_context(*files)) as port:
+        with tls_target(server_context(*files)) as port:
             proxy = Proxy(HOST, port, events.append, target_tls=calling, server_hostname="elsewhere")
             async with proxy.listen() as at:
                 reader, writer = await asyncio.open_connection(HOST, at)
@@ -350,5 +351,42 @@ def test_a_target_without_the_right_name_is_refused(loop_factory: LoopFactory, t
         (refused,) = events
         assert isinstance(refused, Refused)
         assert "elsewhere" in refused.why
+
+    run(test(), loop_factory)
+
+
+@contextmanager
+def tls_target(context: ssl.SSLContext) -> Iterator[int]:
+    """One handshake, outside any loop: asyncio's servers complain of those that fail."""
+    with socket.create_server((HOST, 0)) as listener:
+
+        def serve() -> None:
+            accepted, _ = listener.accept()
+            with accepted, suppress(OSError):
+                accepted.settimeout(10)
+                context.wrap_socket(accepted, server_side=True).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(10)
+
+
+def test_a_client_without_tls_is_refused(loop_factory: LoopFactory, tmp_path: Path) -> None:
+    serving = server_context(*self_signed(tmp_path))
+
+    async def test() -> None:
+        events: list[ProxyEvent] = []
+        async with target(echo) as port, Proxy(HOST, port, events.append, tls=serving).listen() as at:
+            reader, writer = await asyncio.open_connection(HOST, at)
+            mine = writer.get_extra_info("sockname")
+            writer.write(b"no handshake at all, and long enough")
+            await reader.read()
+            writer.close()
+            await until(lambda: events)
+        (refused,) = events
+        assert isinstance(refused, Refused)
+        assert "the TLS handshake failed: " in refused.why
+        assert refused.requestor == mine
 
     run(test(), loop_factory)

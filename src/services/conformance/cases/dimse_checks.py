@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dul.pdus import PDataTF
-from services.conformance.checks import all_of, asked, named, pdus, received, sent, tolerable, wrong
+from services.conformance.associate_bytes import asked, pdus, received, sent
+from services.conformance.checks import all_of, named, tolerable, wrong
 from services.conformance.connection import Connection, Event
 from services.conformance.conversation import Check, Conversation
 from services.conformance.verdict import Finding

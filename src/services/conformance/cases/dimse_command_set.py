@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 
+from services.conformance.associate_bytes import answered
 from services.conformance.building import (
     CT_IMAGE,
     EXPLICIT,
@@ -31,7 +32,6 @@ from services.conformance.cases.dimse_steps import (
     served,
     store_message,
 )
-from services.conformance.checks import answered
 from services.conformance.conversation import Conversation
 from services.conformance.steps import ECHO_CONTEXT, Do, Expect, Send, aborted, associate, echo
 

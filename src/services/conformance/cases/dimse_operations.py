@@ -229,10 +229,10 @@ def _cancel_elsewhere() -> Iterator[Case]:
         ),
         Expect("accept", why="each context is negotiated on its own"),
         Send("a C-FIND-RQ on context 5, and a C-CANCEL-RQ on context 23", _find_and_cancel(23)),
-        _ended(),
+        _ended("abort 0/0"),
         echo(),
         needs=FIND,
-        note="a C-CANCEL-RQ names its operation by Message ID alone; it may be ignored, honoured or too late.",
+        note="it names its operation by Message ID alone. It may be ignored or honoured; an abort is tolerated.",
     )
     yield case(
         "dimse-112b",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from services.conformance.associate_bytes import answered
 from services.conformance.building import (
     DATA,
     NO_DATA,
@@ -18,7 +19,6 @@ from services.conformance.building import (
     us,
 )
 from services.conformance.cases.dimse_checks import answers_its_request
-from services.conformance.checks import answered
 from services.conformance.conversation import Check, Conversation, matches
 from services.conformance.steps import (
     ECHO_CONTEXT,

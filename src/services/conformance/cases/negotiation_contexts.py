@@ -1,5 +1,6 @@
 """Presentation contexts: cases 49 to 60, and what goes beyond them (PS3.8 9.3.2.2, 9.3.3.2; PS3.7 D.3.2)."""
 
+from services.conformance.associate_bytes import answered
 from services.conformance.building import (
     CT_IMAGE,
     EXPLICIT,
@@ -20,26 +21,21 @@ from services.conformance.checks import (
     NO_ABSTRACT_SYNTAX,
     NO_TRANSFER_SYNTAX,
     all_of,
-    answered,
     answered_once,
     every_context_is_answered,
     not_accepted,
     refused_contexts_carry_a_transfer_syntax,
     results,
-    sound_answer,
     transfer_syntaxes_were_offered,
 )
+from services.conformance.checks_user_information import sound_answer
 from services.conformance.connection import Event
 from services.conformance.conversation import Check, Conversation
-from services.conformance.steps import UNKNOWN_SYNTAX, Bytes, Do, Expect, Send, Step, echo
+from services.conformance.steps import UNKNOWN_SYNTAX, Bytes, Expect, Send, Step, echo
 
-_CONTEXTS = "PS3.8 9.3.2.2, 9.3.3.2"
-_INVALID = "an invalid PDU"
 ODD_IDS = range(1, 256, 2)
 NO_SYNTAXES = tuple(UNKNOWN_SYNTAX + b".%d" % number for number in range(30))
 """Transfer syntaxes that nobody knows."""
-
-_LONG_UID = b"1.2." + b"3" * 61
 
 
 class _ExpectAnswer(Expect):
@@ -52,7 +48,7 @@ class _ExpectAnswer(Expect):
         conversation.judge(event, self.strict, *self.tolerated, why=self.why, check=self.check)
 
 
-def _proposing(*contexts: bytes) -> Bytes:
+def proposing(*contexts: bytes) -> Bytes:
     return lambda target: target.proposing(*contexts)
 
 
@@ -83,25 +79,22 @@ def _answered(id: str, title: str, clause: str, request: Bytes, check: Check, wh
     )
 
 
-def _invalid_context(
-    id: str, title: str, bad: bytes, number: int, *, good: bool = True, note: str = ""
-) -> Case:
+def _invalid_context(id: str, title: str, bad: bytes, number: int, note: str) -> Case:
     """A context that cannot be, beside a good one: an invalid PDU, or that context is refused."""
-    contexts = (DEFAULT_CONTEXT, bad) if good else (bad,)
     return case(
         id,
         title,
         "PS3.8 9.3.2.2; 9.2: Evt19 in Sta2, AA-1",
-        Send("the A-ASSOCIATE-RQ", _proposing(*contexts)),
+        Send("the A-ASSOCIATE-RQ", proposing(DEFAULT_CONTEXT, bad)),
         _ExpectAnswer(
             "abort 0/0",
             "abort 0/*",
             "reject *",
             "accept",
-            why=f"{_INVALID}; to refuse the association or just that context is tolerated",
+            why="an invalid PDU; to refuse the association or just that context is tolerated",
         ),
-        IfAccepted(*(echo() if good else ()), check=not_accepted(number)),
-        needs=ECHO if good else (),
+        IfAccepted(echo(), check=not_accepted(number)),
+        needs=ECHO,
         note=note,
     )
 
@@ -111,17 +104,6 @@ def _echo_on(context_id: int, message_id: int) -> tuple[Step, ...]:
         Send(f"a C-ECHO-RQ on context {context_id}", message(context_id, c_echo_rq(message_id))),
         Expect(f"C-ECHO-RSP {message_id} 0000", why="the context was accepted (PS3.4 A.4)"),
     )
-
-
-def _echo_where_accepted() -> Do:
-    """A C-ECHO where context 1 was accepted; where not, that was judged before."""
-
-    async def run(conversation: Conversation) -> None:
-        if any(each.id == 1 and each.result == ACCEPTED for each in answered(conversation).contexts):
-            for step in echo():
-                await step.run(conversation)
-
-    return Do("sends a C-ECHO-RQ if context 1 was accepted; expects C-ECHO-RSP 7 0000", run)
 
 
 # -- how many, and under which ids
@@ -136,12 +118,13 @@ _COUNT = (
             lambda target: target.a_associate_rq(application_context(), user_information()),
         ),
         Expect("abort 0/0|reject 1/1/1", "abort 0/*", "reject *", why="there is nothing to agree on"),
+        note="The A-ASSOCIATE-AC that would accept it needs a context to answer: there is no valid one.",
     ),
     _accepted(
         "negotiation-50a",
         "128 presentation contexts for Verification",
         "PS3.8 9.3.2.2, 7.1.1.13",
-        _proposing(*(context(number, VERIFICATION, IMPLICIT) for number in ODD_IDS)),
+        proposing(*(context(number, VERIFICATION, IMPLICIT) for number in ODD_IDS)),
         all_of(results(dict.fromkeys(ODD_IDS, ACCEPTED)), every_context_is_answered),
         *_echo_on(255, 8),
     ),
@@ -149,7 +132,7 @@ _COUNT = (
         "negotiation-50b",
         "128 presentation contexts, all but one for an abstract syntax that nobody knows",
         "PS3.8 9.3.2.2, 7.1.1.13",
-        _proposing(DEFAULT_CONTEXT, *(context(number, UNKNOWN_SYNTAX, IMPLICIT) for number in ODD_IDS[1:])),
+        proposing(DEFAULT_CONTEXT, *(context(number, UNKNOWN_SYNTAX, IMPLICIT) for number in ODD_IDS[1:])),
         all_of(
             results({1: ACCEPTED, **dict.fromkeys(ODD_IDS[1:], NO_ABSTRACT_SYNTAX)}),
             every_context_is_answered,
@@ -161,6 +144,7 @@ _COUNT = (
             f"Presentation context id {number}",
             context(number, VERIFICATION, IMPLICIT),
             number,
+            "Accepted, the id would stand in the A-ASSOCIATE-AC as well, and in every PDV: invalid in all of them.",
         )
         for letter, number in zip("abc", (0, 2, 254), strict=True)
     ),
@@ -169,13 +153,13 @@ _COUNT = (
             f"negotiation-52{letter}",
             f"The same presentation context id twice, {what}",
             "PS3.8 7.1.1.13, 9.3.2.2; 9.2: Evt19 in Sta2, AA-1",
-            Send("the A-ASSOCIATE-RQ", _proposing(DEFAULT_CONTEXT, again)),
+            Send("the A-ASSOCIATE-RQ", proposing(DEFAULT_CONTEXT, again)),
             Expect(
                 "abort 0/0",
                 "abort 0/*",
                 "reject 1/*",
                 "accept",
-                why=f"{_INVALID}; to take the first one, and answer once, is tolerated",
+                why="an invalid PDU; to take the first one, and answer once, is tolerated",
             ),
             IfAccepted(echo(), check=answered_once(1)),
             needs=ECHO,
@@ -194,7 +178,7 @@ _SYNTAXES = (
         "negotiation-53",
         "One abstract syntax in three contexts with different transfer syntaxes",
         "PS3.7 D.3.2; PS3.8 9.3.3.2",
-        _proposing(
+        proposing(
             DEFAULT_CONTEXT,
             context(3, VERIFICATION, EXPLICIT),
             context(5, VERIFICATION, *NO_SYNTAXES[:1]),
@@ -209,14 +193,14 @@ _SYNTAXES = (
         "negotiation-54",
         "An abstract syntax that nobody knows, beside Verification",
         "PS3.8 9.3.3.2",
-        _proposing(DEFAULT_CONTEXT, context(3, UNKNOWN_SYNTAX, IMPLICIT)),
+        proposing(DEFAULT_CONTEXT, context(3, UNKNOWN_SYNTAX, IMPLICIT)),
         results({1: ACCEPTED, 3: NO_ABSTRACT_SYNTAX}),
     ),
     _accepted(
         "negotiation-55",
         "Transfer syntaxes that nobody knows",
         "PS3.8 9.3.3.2",
-        _proposing(DEFAULT_CONTEXT, context(3, VERIFICATION, *NO_SYNTAXES[:2])),
+        proposing(DEFAULT_CONTEXT, context(3, VERIFICATION, *NO_SYNTAXES[:2])),
         results({1: ACCEPTED, 3: NO_TRANSFER_SYNTAX}),
     ),
     *(
@@ -224,7 +208,7 @@ _SYNTAXES = (
             f"negotiation-56{letter}",
             f"Several transfer syntaxes: {what}",
             "PS3.8 9.3.3.2; PS3.7 D.3.2",
-            _proposing(context(1, VERIFICATION, *offered)),
+            proposing(context(1, VERIFICATION, *offered)),
             all_of(results({1: ACCEPTED}), transfer_syntaxes_were_offered),
         )
         for letter, what, offered in (
@@ -235,7 +219,14 @@ _SYNTAXES = (
         )
     ),
     *(
-        _invalid_context(f"negotiation-57{letter}", f"A presentation context {what}", bad, 3)
+        _invalid_context(
+            f"negotiation-57{letter}",
+            f"A presentation context {what}",
+            bad,
+            3,
+            "It has one abstract syntax and at least one transfer syntax. To accept one without is to agree on "
+            "nothing, and to accept one with two leaves open on which.",
+        )
         for letter, what, bad in (
             ("a", "without a transfer syntax", context(3, VERIFICATION)),
             ("b", "without an abstract syntax", context(3, None, IMPLICIT)),
@@ -257,110 +248,17 @@ _SYNTAXES = (
         "negotiation-57h",
         "A presentation context with its transfer syntax before its abstract syntax",
         "PS3.8 9.3.2.2",
-        _proposing(item(0x20, b"\1\0\0\0" + item(0x40, IMPLICIT) + item(0x30, VERIFICATION))),
+        proposing(item(0x20, b"\1\0\0\0" + item(0x40, IMPLICIT) + item(0x30, VERIFICATION))),
         results({1: ACCEPTED}, refusal="the order is given, but nothing depends on it"),
     ),
     _accepted(
         "negotiation-57i",
         "A presentation context with an unknown sub-item",
         "PS3.8 9.3.1: unknown items are ignored",
-        _proposing(
+        proposing(
             item(0x20, b"\1\0\0\0" + item(0x30, VERIFICATION) + item(0x7F, b"?") + item(0x40, IMPLICIT))
         ),
         results({1: ACCEPTED}),
-    ),
-)
-
-# -- UIDs
-
-_PADDING = (
-    "padding carries no meaning; to refuse it is tolerated, since UIDs are not padded here (PS3.8 Annex F)"
-)
-
-
-def _padded(id: str, title: str, request: Bytes) -> Case:
-    return case(
-        id,
-        title,
-        "PS3.8 Annex F; PS3.5 9.1",
-        Send("the A-ASSOCIATE-RQ", request),
-        Expect("accept", "abort 0/*", why=_PADDING, check=results({1: ACCEPTED}, refusal=_PADDING)),
-        _echo_where_accepted(),
-        needs=ECHO,
-    )
-
-
-_TRIMMED = "with what stands around it cut off it is one that is known, and is taken for that"
-
-
-def _odd_uid(id: str, title: str, uid: bytes, *, transfer: bool = False, lenient: str = "") -> Case:
-    """A UID that names nothing: its context is refused, or the PDU is."""
-    bad = context(3, VERIFICATION, uid) if transfer else context(3, uid, IMPLICIT)
-    refused = NO_TRANSFER_SYNTAX if transfer else NO_ABSTRACT_SYNTAX
-    return case(
-        id,
-        title,
-        "PS3.5 9.1; PS3.8 9.3.3.2, Annex F",
-        Send("the A-ASSOCIATE-RQ", _proposing(DEFAULT_CONTEXT, bad)),
-        Expect("accept|abort 0/0", "abort 0/*", "reject 1/*", why="it names nothing that could be accepted"),
-        IfAccepted(echo(), check=results({1: ACCEPTED, 3: refused}, acceptance=lenient)),
-        needs=ECHO,
-    )
-
-
-_UIDS = (
-    _padded(
-        "negotiation-58a",
-        "Abstract and transfer syntax padded with a NUL",
-        _proposing(context(1, VERIFICATION + b"\0", IMPLICIT + b"\0")),
-    ),
-    _padded(
-        "negotiation-58b",
-        "Abstract and transfer syntax padded with a space",
-        _proposing(context(1, VERIFICATION + b" ", IMPLICIT + b" ")),
-    ),
-    _odd_uid("negotiation-58c", "An abstract syntax of 65 bytes", _LONG_UID),
-    _odd_uid("negotiation-58d", "A transfer syntax of 65 bytes", _LONG_UID, transfer=True),
-    *(
-        _odd_uid(
-            f"negotiation-204{letter}",
-            f"An abstract syntax {what}",
-            uid,
-            lenient=_TRIMMED if uid.strip() != uid else "",
-        )
-        for letter, what, uid in (
-            ("a", "of 64 bytes that nobody knows", _LONG_UID[:64]),
-            ("b", "of 0 bytes", b""),
-            ("c", "of 1000 bytes", b"1.2." + b"3" * 996),
-            ("d", "that ends with a dot", VERIFICATION + b"."),
-            ("e", "with a component 01", b"1.2.840.10008.1.01"),
-            ("f", "with an empty component", b"1.2.840.10008..1.1"),
-            ("g", "that begins with a space", b" " + VERIFICATION),
-            ("h", "with a line end behind it", VERIFICATION + b"\n"),
-            ("i", "with a NUL inside", b"1.2.840.10008\0.1.1"),
-            ("j", "that is a word", b"Verification"),
-            ("k", "that is the beginning of a known one", VERIFICATION[:-1]),
-            ("l", "that is a transfer syntax", IMPLICIT),
-        )
-    ),
-    *(
-        _odd_uid(
-            f"negotiation-204{letter}",
-            f"A transfer syntax {what}",
-            uid,
-            transfer=True,
-            lenient=_TRIMMED if uid.strip() != uid else "",
-        )
-        for letter, what, uid in (
-            ("m", "that is an abstract syntax", VERIFICATION),
-            ("n", "with a line end behind it", IMPLICIT + b"\n"),
-            ("o", "that is the beginning of a known one", IMPLICIT[:-1]),
-        )
-    ),
-    _padded(
-        "negotiation-204p",
-        "A transfer syntax of 0 bytes before one that is known",
-        _proposing(context(1, VERIFICATION, b"", IMPLICIT)),
     ),
 )
 
@@ -373,21 +271,21 @@ _ANSWERS = (
         "negotiation-59a",
         "Contexts of which none can be accepted",
         "PS3.8 9.3.3.2; PS3.7 D.3.2",
-        _proposing(*_REFUSED_ALL),
+        proposing(*_REFUSED_ALL),
         results({1: NO_ABSTRACT_SYNTAX, 3: NO_TRANSFER_SYNTAX}),
     ),
     _answered(
         "negotiation-59b",
         "A single context, which cannot be accepted",
         "PS3.8 9.3.3.2; PS3.7 D.3.2",
-        _proposing(context(1, UNKNOWN_SYNTAX, IMPLICIT)),
+        proposing(context(1, UNKNOWN_SYNTAX, IMPLICIT)),
         results({1: NO_ABSTRACT_SYNTAX}),
     ),
     _accepted(
         "negotiation-60a",
         "Refused contexts in the A-ASSOCIATE-AC",
         "PS3.8 9.3.3.2",
-        _proposing(
+        proposing(
             DEFAULT_CONTEXT, context(3, UNKNOWN_SYNTAX, IMPLICIT), context(5, VERIFICATION, *NO_SYNTAXES[:3])
         ),
         all_of(every_context_is_answered, refused_contexts_carry_a_transfer_syntax),
@@ -396,7 +294,7 @@ _ANSWERS = (
         "negotiation-60b",
         "Contexts proposed under ids that do not ascend",
         "PS3.8 9.3.3.2",
-        _proposing(
+        proposing(
             context(255, VERIFICATION, IMPLICIT), context(7, UNKNOWN_SYNTAX, IMPLICIT), DEFAULT_CONTEXT
         ),
         all_of(results({1: ACCEPTED, 7: NO_ABSTRACT_SYNTAX, 255: ACCEPTED}), every_context_is_answered),
@@ -406,7 +304,7 @@ _ANSWERS = (
         "negotiation-200a",
         "128 presentation contexts of 30 transfer syntaxes each",
         "PS3.8 9.3.2.2, 9.3.3.2",
-        _proposing(*(context(number, VERIFICATION, *NO_SYNTAXES[:29], IMPLICIT) for number in ODD_IDS)),
+        proposing(*(context(number, VERIFICATION, *NO_SYNTAXES[:29], IMPLICIT) for number in ODD_IDS)),
         all_of(
             results(dict.fromkeys(ODD_IDS, ACCEPTED)),
             every_context_is_answered,
@@ -419,7 +317,7 @@ _ANSWERS = (
         "PS3.8 9.3.2.2, 9.3.3.2",
         Send(
             "the A-ASSOCIATE-RQ",
-            _proposing(context(1, VERIFICATION, *(b"1.2.3.%d" % number for number in range(999)), IMPLICIT)),
+            proposing(context(1, VERIFICATION, *(b"1.2.3.%d" % number for number in range(999)), IMPLICIT)),
         ),
         Expect("accept", "abort 0/*", "reject *", why="their number has no limit but a local one"),
         IfAccepted(echo(), check=all_of(results({1: ACCEPTED}), transfer_syntaxes_were_offered)),
@@ -429,7 +327,7 @@ _ANSWERS = (
         "negotiation-207",
         "Everything an A-ASSOCIATE-AC must have, and in its order",
         "PS3.8 9.3.3; PS3.7 D.3.3.1, D.3.3.2",
-        _proposing(
+        proposing(
             DEFAULT_CONTEXT,
             context(3, UNKNOWN_SYNTAX, IMPLICIT),
             context(5, VERIFICATION, EXPLICIT, IMPLICIT),
@@ -440,10 +338,10 @@ _ANSWERS = (
         "negotiation-213",
         "C-ECHOs on eight contexts in turn",
         "PS3.8 9.3.5.1; PS3.7 D.3.2",
-        _proposing(*(context(number, VERIFICATION, IMPLICIT) for number in ODD_IDS[:8])),
+        proposing(*(context(number, VERIFICATION, IMPLICIT) for number in ODD_IDS[:8])),
         results(dict.fromkeys(ODD_IDS[:8], ACCEPTED)),
         *(step for number in ODD_IDS[:8] for step in _echo_on(number, 100 + number)),
     ),
 )
 
-CASES: tuple[Case, ...] = (*_COUNT, *_SYNTAXES, *_UIDS, *_ANSWERS)
+CASES: tuple[Case, ...] = (*_COUNT, *_SYNTAXES, *_ANSWERS)

@@ -19,32 +19,26 @@ from services.conformance.case import Case, case
 from services.conformance.cases.negotiation_items import accepted, either, with_only, with_user_data
 from services.conformance.cases.negotiation_titles import DEFAULT_CONTEXT
 from services.conformance.cases.ul_steps import ECHO, ECHO_RQ, OVER, IfAccepted, accepted_then_echo
-from services.conformance.checks import (
+from services.conformance.checks import all_of, named, no_pdu_longer_than, tolerable
+from services.conformance.checks_user_information import (
     absent,
-    all_of,
     at_most_one,
     extended_within_the_proposal,
     implementation_is_identified,
     maximum_length_is_announced,
-    named,
-    no_pdu_longer_than,
-    no_role_for,
-    role_is_answered,
     roles_within_the_proposal,
-    tolerable,
     window_within_the_proposal,
 )
 from services.conformance.connection import Event
 from services.conformance.conversation import Check, Conversation
 from services.conformance.steps import (
     FIND_CONTEXT,
-    STORE_CONTEXT,
     UNKNOWN_SYNTAX,
     Expect,
     Send,
     associate,
 )
-from services.conformance.target import STUDY_ROOT_FIND, Service, Target
+from services.conformance.target import STUDY_ROOT_FIND, Service
 from services.conformance.verdict import Finding
 
 # -- maximum length
@@ -212,110 +206,6 @@ _IMPLEMENTATION = (
     ),
 )
 
-# -- roles
-
-
-def _selecting(*roles: tuple[int, int]) -> Send:
-    """A request for Verification and storage, with these roles (SCU, SCP) for storage."""
-
-    def request(target: Target) -> bytes:
-        return target.proposing(
-            DEFAULT_CONTEXT,
-            context(STORE_CONTEXT, target.storage_class, IMPLICIT),
-            sub_items=tuple(role(target.storage_class, *each) for each in roles),
-        )
-
-    return Send("the A-ASSOCIATE-RQ", request)
-
-
-def _storage_role(
-    id: str, title: str, *roles: tuple[int, int], check: Check, also: tuple[str, ...] = (), why: str = ""
-) -> Case:
-    return case(
-        id,
-        title,
-        "PS3.7 D.3.3.4",
-        _selecting(*roles),
-        accepted_then_echo(why or "roles that are not granted are no reason to refuse", *also, check=check),
-        needs=(*ECHO, Service.STORAGE),
-    )
-
-
-_ANSWERED = all_of(
-    roles_within_the_proposal, role_is_answered(lambda conversation: conversation.target.storage_class)
-)
-
-_ROLES = (
-    *(
-        _storage_role(
-            f"negotiation-70{letter}",
-            f"Role selection for storage: SCU {scu}, SCP {scp}",
-            (scu, scp),
-            check=_ANSWERED,
-        )
-        for letter, scu, scp in (("a", 0, 1), ("b", 1, 1), ("c", 1, 0))
-    ),
-    accepted(
-        "negotiation-70d",
-        "Role selection for Verification: SCU 1, SCP 1",
-        "PS3.7 D.3.3.4",
-        with_user_data(role(VERIFICATION, 1, 1)),
-        check=roles_within_the_proposal,
-    ),
-    accepted(
-        "negotiation-71a",
-        "Role selection for a class of no context",
-        "PS3.7 D.3.3.4.1",
-        with_user_data(role(b"1.2.840.10008.5.1.4.1.1.128", 1, 1)),
-        why="it is ignored",
-        check=all_of(roles_within_the_proposal, no_role_for(b"1.2.840.10008.5.1.4.1.1.128")),
-    ),
-    accepted(
-        "negotiation-71b",
-        "Role selection for a class that nobody knows",
-        "PS3.7 D.3.3.4.1",
-        with_user_data(role(UNKNOWN_SYNTAX, 1, 1)),
-        why="it is ignored",
-        check=all_of(roles_within_the_proposal, no_role_for(UNKNOWN_SYNTAX)),
-    ),
-    _storage_role(
-        "negotiation-205a",
-        "The same role selection twice",
-        (1, 1),
-        (1, 1),
-        check=roles_within_the_proposal,
-    ),
-    _storage_role(
-        "negotiation-205b",
-        "Two role selections for one class that differ",
-        (1, 0),
-        (1, 1),
-        check=roles_within_the_proposal,
-    ),
-    _storage_role(
-        "negotiation-205c",
-        "Role selection: neither SCU nor SCP",
-        (0, 0),
-        check=roles_within_the_proposal,
-        why="it proposes nothing; Verification is not concerned",
-    ),
-    _storage_role(
-        "negotiation-205d",
-        "Role selection with the values 2 and 255",
-        (2, 255),
-        check=roles_within_the_proposal,
-        also=("abort 0/*", "reject *"),
-        why="values that mean nothing are no reason to refuse; to take them for an error is tolerated",
-    ),
-    accepted(
-        "negotiation-205e",
-        "No role selection",
-        "PS3.7 D.3.3.4",
-        lambda target: target.proposing(),
-        check=absent(0x54, "role selection", "nobody asked for one (PS3.7 D.3.3.4)"),
-    ),
-)
-
 # -- asynchronous operations window
 
 _WINDOW = (
@@ -430,4 +320,4 @@ _EXTENDED = (
     ),
 )
 
-CASES: tuple[Case, ...] = (*_MAXIMUM_LENGTH, *_IMPLEMENTATION, *_ROLES, *_WINDOW, *_EXTENDED)
+CASES: tuple[Case, ...] = (*_MAXIMUM_LENGTH, *_IMPLEMENTATION, *_WINDOW, *_EXTENDED)

@@ -71,6 +71,10 @@ def _bad_lengths() -> Iterator[Case]:
         "89n": ("P-DATA-TF of 5 bytes, too short for a PDV", pdu(4, bytes(5))),
     }
     rule = "PDVs fill their P-DATA-TF exactly, with 2 bytes or more each"
+    note = (
+        "an invalid PDU is the service provider's to find, which aborts as such (AA-8, source 2): an abort of the "
+        "service user (0/0) says something else."
+    )
     for number, (title, data) in faults.items():
         after_a_request = number in ("89k", "89l")
         yield case(
@@ -80,6 +84,7 @@ def _bad_lengths() -> Iterator[Case]:
             associate(),
             Send("the P-DATA-TF", data),
             aborted_perhaps_after(ECHOED, "2/6", rule) if after_a_request else aborted("2/6", rule),
+            note=note,
         )
 
 
@@ -105,7 +110,7 @@ def _exceeded(conversation: Conversation) -> int:
     return _limit(conversation)
 
 
-def _echo_of(length: int, conversation: Conversation) -> bytes:
+def echo_of(length: int, conversation: Conversation) -> bytes:
     """One P-DATA-TF of `length` bytes with one C-ECHO-RQ, in fragments of 2 bytes but for the last."""
     if length > LONGEST_BY_ECHO:
         conversation.not_applicable(f"a C-ECHO-RQ cannot fill {length} bytes")
@@ -116,11 +121,11 @@ def _echo_of(length: int, conversation: Conversation) -> bytes:
 
 
 def _longest_echo(conversation: Conversation) -> bytes:
-    return _echo_of(_limit(conversation) & ~1, conversation)
+    return echo_of(_limit(conversation) & ~1, conversation)
 
 
 def _too_long_echo(by: int) -> Callable[[Conversation], bytes]:
-    return lambda conversation: _echo_of(_exceeded(conversation) + by, conversation)
+    return lambda conversation: echo_of(_exceeded(conversation) + by, conversation)
 
 
 def _store_of(length: int, target: Target) -> bytes:
@@ -189,7 +194,7 @@ def _too_long() -> Iterator[Case]:
         aborted("2/6", rule, STORED),
         echo_if(STORED),
         needs=STORE,
-        note=f"{note} {KEPT_UNSEEN.capitalize()}",
+        note=f"{note} {KEPT_UNSEEN}",
     )
     for letter, length in {"e": 0xFFFFFFFF, "f": 0x7FFFFFFF, "g": 0x10000000}.items():
         yield case(

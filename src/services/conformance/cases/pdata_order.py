@@ -230,12 +230,12 @@ def _announced_or_not() -> Iterator[Case]:
     )
     yield case(
         "pdata-96c",
-        "Announced data set that comes after a second",
+        "Announced data set that comes after 1.5 s",
         "PS3.7 9.3.1, E.1",
         associate("echo", "store"),
         Send("a C-STORE-RQ", lambda target: message(3, store_rq(target))),
         Expect(
-            "silence", within=1.0, why="a data set was announced: the message is not complete (PS3.7 E.1)"
+            "silence", within=1.5, why="a data set was announced: the message is not complete (PS3.7 E.1)"
         ),
         ask("its data set", lambda target: p_data(pdv(3, 2, no_instance(target))), STORED, why="now it is"),
         echo(),
@@ -245,12 +245,12 @@ def _announced_or_not() -> Iterator[Case]:
     )
     yield case(
         "pdata-96d",
-        "Announced identifier that comes after a second",
+        "Announced identifier that comes after 1.5 s",
         "PS3.7 9.3.2, E.1",
         associate("echo", "find"),
         Send("a C-FIND-RQ", message(5, c_find_rq(9))),
         Expect(
-            "silence", within=1.0, why="an identifier was announced: the message is not complete (PS3.7 E.1)"
+            "silence", within=1.5, why="an identifier was announced: the message is not complete (PS3.7 E.1)"
         ),
         ask("its identifier", lambda target: p_data(pdv(5, 2, identifier(target))), FOUND, why="now it is"),
         echo(),

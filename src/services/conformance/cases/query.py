@@ -1,5 +1,18 @@
-"""Query: cases 131 to 139 (PS3.4 C.4.1)."""
+"""Query: cases 131 to 139 and 155 (PS3.4 C.4.1, K.4.1)."""
 
 from services.conformance.case import Case
+from services.conformance.cases import (
+    query_conduct,
+    query_matching,
+    query_refused,
+    query_responses,
+    query_worklist,
+)
 
-CASES: tuple[Case, ...] = ()
+CASES: tuple[Case, ...] = (
+    *query_refused.CASES,
+    *query_matching.CASES,
+    *query_responses.CASES,
+    *query_conduct.CASES,
+    *query_worklist.CASES,
+)

@@ -4,6 +4,12 @@ Case 35, a release collision, concerns an association that the peer requested: i
 """
 
 from services.conformance.case import Case
-from services.conformance.cases import ul_association, ul_end, ul_load, ul_opening
+from services.conformance.cases import ul_association, ul_end, ul_first, ul_load, ul_opening
 
-CASES: tuple[Case, ...] = (*ul_opening.CASES, *ul_association.CASES, *ul_end.CASES, *ul_load.CASES)
+CASES: tuple[Case, ...] = (
+    *ul_opening.CASES,
+    *ul_first.CASES,
+    *ul_association.CASES,
+    *ul_end.CASES,
+    *ul_load.CASES,
+)

@@ -122,6 +122,7 @@ _RELEASE = (
         pdu(5, b"", length=0xFFFFFFFF),
         "2/6",
         "its PDU-length is fixed at 4: there is nothing to wait for",
+        note="The header alone shows that it is invalid: AA-8, and no wait for 4 GiB that nobody will send.",
     ),
 )
 
@@ -169,6 +170,7 @@ _UNEXPECTED = (
             pdu(kind, bytes(4)),
             "2/1",
             "no such PDU",
+            note="It is the service provider that aborts (AA-8): source 0 would say that the user did.",
         )
         for letter, kind in zip("abcdef", (0x00, 0x08, 0x09, 0x47, 0x81, 0xFF), strict=True)
     ),
