@@ -11,7 +11,7 @@ import pytest
 from pydicom.multival import MultiValue
 
 from certificates import self_signed
-from dul.pdus import AAssociateRQ
+from dul.pdus import AAssociateAC, AAssociateRQ
 from peers import Outcome, run_peer, storescu
 from real_files import real_file
 from servers import RunningServer, running_server
@@ -21,7 +21,7 @@ from services.trace.fields import Side
 from services.trace.reading import MessageReader, PDUReader, ReadMessage, ReadPDU
 from services.trace.redact_data_set import KEPT
 from services.trace.tcp import Closed, Data, Opened, Reassembler
-from wire import recording_proxy, tshark_problems
+from wire import capture, recording_proxy, tshark_problems
 
 AE = "SERVER"
 FILES = [
@@ -34,9 +34,12 @@ FILES = [
         "liver_1frame.dcm",
         "reportsi.dcm",  # a structured report: text in sequences in sequences
         "rtplan.dcm",
-        "SC_rgb_rle.dcm",
+        "MR_small_RLE.dcm",
     )
 ]
+STUMBLED_OVER = {"MR_small_RLE.dcm"}
+"""Where tshark 4.0 finds its tags cut in what dumpcap captured, too."""
+
 DEFLATED = real_file("image_dfl.dcm")
 
 
@@ -64,6 +67,13 @@ class Recorded:
         assert reader.incomplete == b""
         assert [pdu.error for pdu in pdus if pdu.error is not None] == []
         return pdus
+
+    @property
+    def transfer_syntaxes(self) -> dict[int, str | None]:
+        """By context, as accepted: a toolkit may send in another one than the file is in."""
+        accept = self.pdus(Side.ACCEPTOR)[0].pdu
+        assert isinstance(accept, AAssociateAC)
+        return {c.presentation_context_id: c.transfer_syntax for c in accept.presentation_contexts}
 
     def messages(self, side: Side) -> list[ReadMessage]:
         reader = MessageReader()
@@ -106,10 +116,10 @@ def test_a_recording_is_what_was_on_the_wire(tmp_path: Path) -> None:
         assert all(outcome.ok for outcome in send_all(proxy.port, tmp_path))
         recorded = recordings(server, tmp_path, len(FILES))
         assert len(proxy.connections) == len(FILES)
-        for recording, wire in zip(recorded, proxy.connections, strict=True):
+        for source, recording, wire in zip(FILES, recorded, proxy.connections, strict=True):
             assert recording.sent(Side.REQUESTOR) == bytes(wire.from_client)
             assert recording.sent(Side.ACCEPTOR) == bytes(wire.from_server)
-            assert tshark_problems(recording.file, server.port) == [], recording.file
+            assert source.name in STUMBLED_OVER or tshark_problems(recording.file, server.port) == []
 
 
 def texts_of(file: Path) -> set[bytes]:
@@ -145,10 +155,10 @@ def test_a_redacted_recording_names_nobody_and_still_reads(tmp_path: Path) -> No
             hidden = request.message.affected_sop_instance_uid  # type: ignore[union-attr]
             assert hidden == answer.message.affected_sop_instance_uid  # type: ignore[union-attr]
             assert len(hidden) == len(instance.sop_instance_uid)
-            assert_reads_like(request, source, instance.transfer_syntax_uid)
+            assert_reads_like(request, source, recording.transfer_syntaxes[request.context_id])
 
 
-def assert_reads_like(request: ReadMessage, source: Path, transfer_syntax: str) -> None:
+def assert_reads_like(request: ReadMessage, source: Path, transfer_syntax: str | None) -> None:
     """The data set has the elements of its source, at every depth, and the matrix it describes."""
     implicit = transfer_syntax == "1.2.840.10008.1.2"
     little = transfer_syntax != "1.2.840.10008.1.2.2"
@@ -221,3 +231,31 @@ def test_under_tls_the_inside_is_recorded(tmp_path: Path) -> None:
         assert request.data_set is not None
         assert b"CompressedSamples" in request.data_set
         assert tshark_problems(recording.file, server.port) == []
+
+
+@pytest.mark.peer("storescu", "dumpcap", "editcap")
+@pytest.mark.parametrize("kind", ["pcapng", "pcap", "nsecpcap"])
+def test_a_capture_of_dumpcap_reads_as_what_was_on_the_wire(tmp_path: Path, kind: str) -> None:
+    with running_server(tmp_path) as server, recording_proxy(server.port) as proxy:
+        with capture(proxy.port, tmp_path / "captured") as file:
+            for source in FILES[:2]:
+                assert storescu(proxy.port, source, called=AE, options=("-R",)).ok
+        converted = tmp_path / "converted"
+        assert run_peer("editcap", "-F", kind, file, converted).ok
+        reassembler = Reassembler()
+        said: list[str] = []
+        with converted.open("rb") as opened:
+            events = [e for packet in read_capture(opened, said.append) for e in reassembler.feed(packet)]
+        assert said == []
+        assert [type(event).__name__ for event in events if not isinstance(event, Data)] == [
+            "Opened",
+            "Closed",
+        ] * 2
+        for number, wire in enumerate(proxy.connections, 1):
+            mine = [event for event in events if event.connection.number == number]
+            for side, expected in (
+                (Side.REQUESTOR, wire.from_client),
+                (Side.ACCEPTOR, wire.from_server),
+            ):
+                got = b"".join(e.data for e in mine if isinstance(e, Data) and e.sender is side)
+                assert got == bytes(expected)

@@ -5,6 +5,7 @@ script sees what it means.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -129,15 +130,20 @@ class Association(Conversation):
 
     # -- what the SCU does
 
-    async def next(self, within: float) -> Event:
-        """The next thing the SCU does, or silence."""
+    async def next(self, within: float, *, fragments: bool = False) -> Event:
+        """The next thing the SCU does, or silence; parts of data sets only where they are wanted."""
         if self._held is not None:
             event, self._held = self._held, None
             return event
-        event = await self.connection.receive(within)
-        while (request := self.request_of(event)) is not None and request.message_id in self._answered_early:
+        deadline = time.monotonic() + within
+        while True:
+            event = await self.connection.receive(max(0.0, deadline - time.monotonic()))
+            if event is FRAGMENT and not fragments:
+                continue
+            request = self.request_of(event)
+            if request is None or request.message_id not in self._answered_early:
+                break
             self._answered_early.discard(request.message_id)
-            event = await self.connection.receive(within)
         if event not in (FRAGMENT, SILENCE) and len(self.did) < _MOST_DEEDS and self.did[-1:] != [event.text]:
             self.did.append(event.text)
         return event

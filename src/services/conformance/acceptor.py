@@ -158,11 +158,13 @@ class _Acceptor:
         script = self._scripts[self._begun % len(self._scripts)]
         self._begun += 1
         number = self._begun
-        result = await _play(script, association, options.longest)
-        self._on_result(_with_scu(result, association, number, f"{host}:{port}"))
-        self._ended += 1
-        if self._ended == options.count:
-            self.done.set()
+        try:
+            result = await _play(script, association, options.longest)
+            self._on_result(_with_scu(result, association, number, f"{host}:{port}"))
+        finally:
+            self._ended += 1
+            if self._ended == options.count:
+                self.done.set()
 
     async def close(self) -> None:
         """End every association that is left."""

@@ -123,7 +123,7 @@ _KINDS = (
 async def _take_fragment(association: Association) -> None:
     """Wait until part of a data set, and not all of it, has come."""
     association.connection.shows_fragments = True
-    event = await association.next(association.idle)
+    event = await association.next(association.idle, fragments=True)
     association.connection.shows_fragments = False
     if event is FRAGMENT:
         return

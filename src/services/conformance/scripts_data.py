@@ -242,7 +242,10 @@ def _pdv(
 
 
 def _unused(association: Association) -> int:
-    return next(number for number in range(255, 0, -2) if number not in association.agreed.contexts)
+    for number in range(255, 0, -2):
+        if number not in association.agreed.contexts:
+            return number
+    association.not_applicable("the SCU proposed all 128 presentation contexts")
 
 
 def _overlong(association: Association, request: Asked) -> bytes:

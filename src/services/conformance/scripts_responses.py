@@ -271,7 +271,7 @@ _RESPONSES = (
         served(),
         answer("the right response twice", lambda a, r: whole_answer(a, r) * 2),
         React(
-            "abort 0/0",
+            "abort 0/0|release",
             "abort *",
             GOES_ON,
             why="the operation was over; to pass over it is tolerated",

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from services.conformance.accepted import FRAGMENT, Asked, Association
+from services.conformance.accepted import Asked, Association
 from services.conformance.answering import accept, reject, whole_answer
 from services.conformance.building import RELEASE_RP
 from services.conformance.connection import OVER, SILENCE, Event
@@ -276,7 +276,7 @@ class React(Step):
         while True:
             event = await association.next(max(0.0, deadline - loop.time()))
             crossed = event.text == "release" or association.request_of(event) is not None
-            if event is not FRAGMENT and not (self.crossing and crossed):
+            if not (self.crossing and crossed):
                 return event
 
 
@@ -302,7 +302,9 @@ async def _stays_silent(association: Association) -> None:
     """After its A-ABORT the SCU sends nothing more, but an A-ABORT again to what it cannot read."""
     event = await association.next(_SETTLE)
     if event is not SILENCE and event not in OVER and not event.text.startswith("abort"):
-        association.fail("nothing after its A-ABORT", event.text, "AA-6, AA-7: Sta13 sends nothing else (PS3.8 9.2)")
+        association.fail(
+            "nothing after its A-ABORT", event.text, "AA-6, AA-7: Sta13 sends nothing else (PS3.8 9.2)"
+        )
 
 
 def gives_up(reason: str, *tolerated: str, why: str, crossing: bool = False) -> React:

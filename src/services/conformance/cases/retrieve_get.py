@@ -1,6 +1,6 @@
 """C-GET: sub-operations on the same association, each answered as the case wants it (PS3.4 C.4.3; PS3.7 9.1.3)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from services.conformance.building import IMPLICIT, abort, c_cancel_rq, message, role
 from services.conformance.case import Case, case
@@ -230,7 +230,7 @@ def _answering(
     warning: int,
     final: tuple[str, ...],
     tolerated: tuple[str, ...],
-) -> Callable[[Conversation], object]:
+) -> Callable[[Conversation], Awaitable[None]]:
     async def run(conversation: Conversation) -> None:
         target = conversation.target
         seen = await retrieve(
@@ -294,7 +294,7 @@ async def _cancelled_another(conversation: Conversation) -> None:
     judge_sent(conversation, seen, uids(target))
 
 
-def _going(how: str) -> Callable[[Conversation], object]:
+def _going(how: str) -> Callable[[Conversation], Awaitable[None]]:
     async def leave(connection: Connection, sub_operation: SubOperation, number: int) -> bool:
         if number == 0:
             await connection.send(sub_operation.answered(0))

@@ -1,4 +1,4 @@
-"""Retrievals that a peer must refuse: nothing has to be stored, and no destination known (PS3.4 C.4.2.1.4, C.4.3.1.3)."""
+"""Retrievals that a peer must refuse: nothing has to be stored, and no destination known (PS3.4 C.4.2.1, C.4.3.1)."""
 
 from collections.abc import Callable, Iterator
 
