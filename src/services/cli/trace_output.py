@@ -83,8 +83,9 @@ class Output:
         if self._html is not None:
             from services.trace.html import render_trace
 
+            page = render_trace(traces, title)
             try:
-                self._html.write_text(render_trace(traces, title), encoding="utf-8")
+                self._html.write_text(page, encoding="utf-8")
             except OSError as error:
                 fail(f"--html {self._html}: cannot be written: {error.strerror or error}")
             typer.echo(f"written: {self._html}", err=True)

@@ -30,6 +30,9 @@ from services.conformance.checks import RawContext, uid
 OUR_MAXIMUM = 16384
 """The longest P-DATA-TF we announce to take, where a script names no other, in bytes after its header."""
 
+VERSION_NAME = item(0x55, b"CONFORMANCE")
+"""It may be left out; GDCM 3.0 cannot read an answer without it."""
+
 COMMAND, LAST = 1, 2
 """Bits of the message control header (PS3.8 E.2)."""
 
@@ -81,10 +84,10 @@ def agree(association: Association, refused: Iterable[int] = (), *, none: bool =
 
 
 def user_data(association: Association, *more: bytes, maximum: int = OUR_MAXIMUM) -> tuple[bytes, ...]:
-    """The sub-items of a right answer: the two that must be there, the roles proposed, a user identity response."""
+    """The sub-items of a right answer: the three of every answer, the roles proposed, a user identity response."""
     roles = [item(0x54, each.value) for each in association.rq.sub_items(0x54)]
     identities = [item(0x59, b"\0\0") for each in association.rq.sub_items(0x58) if each.value[1:2] == b"\1"]
-    return (maximum_length(maximum), IMPLEMENTATION_CLASS, *roles, *identities, *more)
+    return (maximum_length(maximum), IMPLEMENTATION_CLASS, *roles, VERSION_NAME, *identities, *more)
 
 
 def a_associate_ac(

@@ -126,6 +126,12 @@ class Connection:
         tls = self._writer.get_extra_info("ssl_object")
         return None if tls is None else tls.version()
 
+    @property
+    def descriptor(self) -> int:
+        """File descriptor of the socket, which lies beneath the TLS session where there is one; -1 once closed."""
+        sock = self._writer.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
+
     async def send(self, data: bytes, *, piece: int = 0, delay: float = 0.0, timeout: float = 5.0) -> None:
         """Send bytes; that the peer has gone away meanwhile is no error, its last word is to be read.
 
@@ -218,6 +224,8 @@ class Connection:
         self._writer.transport.abort()
 
     def _note(self, move: Move, data: bytes = b"") -> None:
+        if self.cut and data:
+            return  # neither bytes nor moments of them are kept any more
         kept = data[: max(0, _KEPT_OF_A_CONNECTION - self._kept)]
         self._kept += len(kept)
         self.cut = self.cut or len(kept) < len(data)

@@ -314,7 +314,7 @@ def patient_id(target: Target, suffix: str = "") -> bytes:
 
 
 def numbers(name: str) -> tuple[int, int]:
-    """A case's number and letter, "118c", as components of its UIDs: (118, 3); without letter the last is 0."""
+    """A case's number and letter, "118c", as (118, 3): in its UIDs, and to sort by; without letter the last is 0."""
     digits = name.rstrip("abcdefghijklmnopqrstuvwxyz")
     letter = name[len(digits) :]
     return int(digits), ord(letter) - 96 if letter else 0

@@ -10,11 +10,21 @@ from msgspec import Struct
 from services.conformance.building import IMPLICIT, NO_DATA, c_find_rq
 from services.conformance.connection import Event
 from services.conformance.conversation import Conversation, matches
-from services.conformance.data_sets import PATIENT_ID, STUDY_UID, Elements, Instance, identifier, patient_id
-from services.conformance.matching import DataSetError, ReadDataSet, read_data_set
+from services.conformance.data_sets import (
+    PATIENT_ID,
+    STUDY_UID,
+    Elements,
+    Instance,
+    Items,
+    Value,
+    identifier,
+    patient_id,
+)
+from services.conformance.matching import DataSetError, ReadDataSet, name, read_data_set
 from services.conformance.steps import FIND_CONTEXT, Do, Step
 from services.conformance.storing import deliver, message_of, statuses
 from services.conformance.target import STUDY_ROOT_FIND, Service, Target
+from services.printable import printable
 from services.trace.reading import ReadMessage, command_elements
 
 MakeKeys: TypeAlias = Callable[[Target], Elements]
@@ -153,6 +163,30 @@ _FINAL = "an identifier is in pending responses only (PS3.4 C.4.1.1.3.2)"
 
 # -- steps
 
+_SAMPLE = Target(host="", port=0, called_ae=b"", run="RUN")
+
+
+def sent(make: Callable[[Target], Question]) -> str:
+    """What is asked, for a description: level and keys, with RUN for the digits of a run; empty for raw bytes."""
+    question = make(_SAMPLE)
+    if question.raw is not None:
+        return ""
+    level = "no level" if question.level is None else f"level {question.level.decode()!r}"
+    return f" ({level}; {shown(question.keys)})"
+
+
+def shown(keys: Elements) -> str:
+    """The keys of an identifier, for a description."""
+    return ", ".join(f"{name(tag)} {_shown_value(value)}" for tag, value in sorted(keys.items()))
+
+
+def _shown_value(value: Value) -> str:
+    if isinstance(value, bytes):
+        return printable(repr(value.decode("latin-1"))) if value else "empty"
+    if isinstance(value, Items):
+        return f"[{'; '.join(shown(item) for item in value.items)}]"
+    return "a value"
+
 
 def finds(
     title: str,
@@ -189,12 +223,12 @@ def finds(
         else:
             conversation.fail(wanted, _listed(target, got), why)
 
-    return Do(f"asks for {title}", run)
+    return Do(f"asks for {title}{sent(make)}", run)
 
 
 def _listed(target: Target, uids: Sequence[bytes]) -> str:
     """UIDs of this run without what they have in common, with their number."""
-    short = ", ".join(uid.removeprefix(target.uid()).decode("latin-1") for uid in sorted(uids))
+    short = ", ".join(printable(uid.removeprefix(target.uid()).decode("latin-1")) for uid in sorted(uids))
     return f"{len(uids)} matches: {short}" if uids else "no match"
 
 
@@ -234,7 +268,7 @@ def refuses(
         if event.text[-4:] in ("FF00", "FF01"):
             await collect(conversation, question, final=("????",))
 
-    return Do(f"asks {title}, and expects a refusal", run)
+    return Do(f"sends a C-FIND-RQ {title}{sent(make)}, and expects a refusal", run)
 
 
 # -- instances that several cases share
@@ -243,7 +277,7 @@ _STORED: set[tuple[str, int, str, str]] = set()
 """What was stored already: host, port, run, name."""
 
 
-def delivers_once(name: str, make: Callable[[Target], Sequence[Instance]], title: str) -> Step:
+def delivers_once(what: str, make: Callable[[Target], Sequence[Instance]], title: str) -> Step:
     """Store instances that several cases share, the first time in a run, and wait until they are found.
 
     A peer may take its time to index what it has acknowledged: for as long as an answer may take they are asked for,
@@ -253,7 +287,7 @@ def delivers_once(name: str, make: Callable[[Target], Sequence[Instance]], title
 
     async def run(conversation: Conversation) -> None:
         target = conversation.target
-        key = (target.host, target.port, target.run, name)
+        key = (target.host, target.port, target.run, what)
         if key in _STORED:
             return
         instances = make(target)

@@ -13,9 +13,11 @@ from services.conformance.connection import Connection, Event
 from services.conformance.conversation import Conversation, matches
 from services.conformance.data_sets import FAILED_SOP_INSTANCES, Elements, identifier
 from services.conformance.matching import DataSetError, read_data_set
+from services.conformance.querying import shown
 from services.conformance.steps import GET_CONTEXT, MOVE_CONTEXT, STORE_CONTEXT, Step
 from services.conformance.storing import Context, message_of, propose, statuses, storage
 from services.conformance.target import STUDY_ROOT_GET, STUDY_ROOT_MOVE, Target
+from services.printable import printable
 from services.trace.reading import ReadMessage, command_elements
 
 RETRIEVE_ID = 31
@@ -293,6 +295,11 @@ def judge_final(conversation: Conversation, seen: Retrieved, expected: Counts) -
             conversation.fail(str(expected), str(counts), "the counts tell how the sub-operations ended")
 
 
+def listed(uids: Sequence[bytes]) -> str:
+    """UIDs, safe to be shown."""
+    return ", ".join(printable(uid.decode("latin-1")) for uid in uids)
+
+
 def judge_failed_list(conversation: Conversation, seen: Retrieved, expected: Sequence[bytes]) -> None:
     """Hold the Failed SOP Instance UID List against the instances that failed."""
     if seen.failed is None:
@@ -300,12 +307,21 @@ def judge_failed_list(conversation: Conversation, seen: Retrieved, expected: Seq
             conversation.fail("a Failed SOP Instance UID List", "none", _LIST_WHY)
         return
     if sorted(seen.failed) != sorted(expected):
-        wanted = ", ".join(uid.decode("latin-1") for uid in expected) or "an empty list, or none"
-        got = ", ".join(uid.decode("latin-1") for uid in seen.failed) or "an empty list"
+        wanted = listed(expected) or "an empty list, or none"
+        got = listed(seen.failed) or "an empty list"
         conversation.fail(wanted, got, _LIST_WHY)
 
 
-# -- associations
+# -- steps
+
+_SAMPLE = Target(host="", port=0, called_ae=b"", run="RUN")
+
+
+def sent(make: Callable[[Target], Retrieval]) -> str:
+    """What is asked, for a description: level and keys, with RUN for the digits of a run."""
+    retrieval = make(_SAMPLE)
+    level = "no level" if retrieval.level is None else f"level {retrieval.level.decode()!r}"
+    return f" ({level}; {shown(retrieval.keys)})"
 
 
 def for_get(*syntaxes: bytes, roles: bool = True, store: bool = True) -> tuple[Step, ...]:

@@ -1,6 +1,7 @@
 """The scripts of the acceptor, in the order they are listed."""
 
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 
 from services.conformance import (
     scripts_accept,
@@ -35,18 +36,20 @@ def scripts() -> list[Script]:
 def find(names: Iterable[str]) -> list[Script]:
     """The scripts of these names, in their order, a name as often as it is given.
 
-    "all" stands for all of them, and a topic for all of that topic: "reject", "abort".
+    Beside names: topics, as "reject"; patterns, as "find-*"; and "all".
 
     Raises:
-        KeyError: a name that no script and no topic has.
+        KeyError: a name that nothing has.
     """
+    every = scripts()
     found: list[Script] = []
     for name in names:
-        chosen = [each for each in scripts() if name in ("all", each.id, each.topic.value)]
-        exact = [each for each in chosen if each.id == name]
+        chosen = [each for each in every if each.id == name] or [
+            each for each in every if name in ("all", each.topic.value) or fnmatchcase(each.id, name)
+        ]
         if not chosen:
             raise KeyError(name)
-        found += exact or chosen
+        found += chosen
     return found
 
 

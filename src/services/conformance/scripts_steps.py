@@ -177,7 +177,7 @@ async def _confirm_release(association: Association) -> None:
     await association.connection.send(RELEASE_RP, timeout=association.target.timeout)
     event = await association.next(association.target.timeout)
     if event not in OVER:
-        association.fail("the connection closed after the A-RELEASE-RP", event.text, "AR-3 (PS3.8 9.2)")
+        association.judge(event, "closed", "abort 0/*", why="AR-3 closes after the A-RELEASE-RP (PS3.8 9.2)")
 
 
 async def serve_on(association: Association, *, strict: bool = True) -> None:

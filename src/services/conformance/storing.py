@@ -101,7 +101,7 @@ def propose(
     return (
         Send(f"an A-ASSOCIATE-RQ for {what}", request),
         Expect("accept", why="nothing in the request gives a reason to refuse it"),
-        Do(f"looks whether {what} is accepted", look),
+        Do(f"looks whether the peer accepts {what}", look),
     )
 
 

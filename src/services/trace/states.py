@@ -45,12 +45,13 @@ EVENTS: dict[Event, str] = {
 }
 """What each event is (PS3.8 9.2.3): a PDU is received, requests and responses are primitives of the local user."""
 
-_SECTIONS = (
+SECTIONS = (
     ("AE", "Association establishment (PS3.8 Table 9-6)"),
     ("DT", "Data transfer (PS3.8 Table 9-7)"),
     ("AR", "Association release (PS3.8 Table 9-8)"),
     ("AA", "Association abort (PS3.8 Table 9-9)"),
 )
+"""The kinds of actions, by the letters their names begin with."""
 
 
 def action_name(event: Event, state: State) -> str:
@@ -67,7 +68,7 @@ def actions() -> dict[str, str]:
         for action in row
         if action is not None
     }
-    order = [kind for kind, _ in _SECTIONS]
+    order = [kind for kind, _ in SECTIONS]
     return dict(sorted(found.items(), key=lambda item: (order.index(item[0][:2]), int(item[0][3:]))))
 
 
@@ -113,7 +114,7 @@ def states_lines() -> Iterator[str]:
     for state, text in STATES.items():
         yield f"  {state.name:<6} {text}"
     texts = actions()
-    for kind, title in _SECTIONS:
+    for kind, title in SECTIONS:
         yield ""
         yield title
         for name, text in texts.items():

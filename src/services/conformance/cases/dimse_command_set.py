@@ -217,7 +217,7 @@ def _order() -> Iterator[Case]:
             strictly,
         ),
         "f": ("Two Message IDs", command(_CLASS, _FIELD, _ID, us(0x0110, 8), _TYPE), (), strictly),
-        "g": ("Two Command Fields", command(_CLASS, us(0x0100, 0x0001), *_ELEMENTS[1:]), (), strictly),
+        "g": ("Two Command Fields", command(_CLASS, us(0x0100, 0x0020), *_ELEMENTS[1:]), (), strictly),
     }
     for letter, (title, data, tolerated, note) in ways.items():
         yield case(
@@ -318,6 +318,7 @@ def _padding() -> Iterator[Case]:
         ask("a C-STORE-RQ", store_message(), STORED, check=all_rules_and(padded_with_nul)),
         echo(),
         needs=STORE,
+        writes=True,
     )
 
 

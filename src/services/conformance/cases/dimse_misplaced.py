@@ -69,6 +69,7 @@ def _another_class() -> Iterator[Case]:
         ),
         echo(),
         needs=STORE,
+        writes=True,
     )
     yield case(
         "dimse-105c",
@@ -116,6 +117,7 @@ def _another_service() -> Iterator[Case]:
             ask("it", data, f"{answer} 0211", f"{answer} 01??", f"{answer} [AC]???", "abort 0/0", why=rule),
             echo(),
             needs=needs[where],
+            writes=letter in "eg",  # a peer that goes by the command alone stores what it gets
             note="it is refused: with which status, or by an abort, is tolerated.",
         )
 

@@ -20,7 +20,7 @@ from services.conformance.cases.dimse_steps import (
     ECHO,
     FIND,
     FOUND,
-    KEPT_UNSEEN,
+    MAY_BE_KEPT,
     STORE,
     STORED,
     echo_message,
@@ -69,7 +69,8 @@ def _several_at_once() -> Iterator[Case]:
         _answered("C-ECHO-RSP 6 0000"),
         echo(),
         needs=STORE,
-        note=f"{_NOTE} {KEPT_UNSEEN}",
+        writes=True,
+        note=f"{_NOTE} {MAY_BE_KEPT}",
     )
     yield case(
         "dimse-109c",

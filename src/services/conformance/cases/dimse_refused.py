@@ -204,6 +204,7 @@ def _missing_uids() -> Iterator[Case]:
             ),
             echo(),
             needs=STORE,
+            writes=True,
             note=_ABORTS,
         )
     yield case(

@@ -24,7 +24,7 @@ from services.conformance.cases.dimse_steps import (
     ECHOED,
     FIND,
     FOUND,
-    KEPT_UNSEEN,
+    MAY_BE_KEPT,
     STORE,
     STORED,
     ask,
@@ -69,7 +69,8 @@ def _repeats() -> Iterator[Case]:
         ),
         echo(),
         needs=STORE,
-        note=KEPT_UNSEEN,
+        writes=True,
+        note=MAY_BE_KEPT,
     )
     yield case(
         "dimse-108c",
@@ -158,9 +159,10 @@ def _priority() -> Iterator[Case]:
                 *(("abort 0/0",) if letter == "a" else ()),
             ),
             needs=STORE,
-            note=f"{KEPT_UNSEEN} An abort for the missing element is tolerated: it is mandatory."
+            writes=True,
+            note=f"{MAY_BE_KEPT} An abort for the missing element is tolerated: it is mandatory."
             if letter == "a"
-            else KEPT_UNSEEN,
+            else MAY_BE_KEPT,
         )
     yield case(
         "dimse-114f",
@@ -288,7 +290,8 @@ def _odd_elements() -> Iterator[Case]:
         "PS3.7 9.3.1.1",
         store_served("it, and its data set", _moved_store, "they are optional and for information"),
         needs=STORE,
-        note=KEPT_UNSEEN,
+        writes=True,
+        note=MAY_BE_KEPT,
     )
     yield case(
         "dimse-205",
@@ -296,7 +299,8 @@ def _odd_elements() -> Iterator[Case]:
         "PS3.7 9.3.1.1",
         store_served("it, and its data set", _commented_store, "what a message does not have is ignored"),
         needs=STORE,
-        note=KEPT_UNSEEN,
+        writes=True,
+        note=MAY_BE_KEPT,
     )
 
 

@@ -44,11 +44,15 @@ ECHOED = "C-ECHO-RSP 7 0000"
 STORED = "C-STORE-RSP 8 ????"
 FOUND = "C-FIND-RSP 9 0000"
 
-KEPT_UNSEEN = (
-    "the data set names neither study nor series, so that no archive can take it: what is looked at is whether the "
-    "message is received whole and answered, with whatever status. A receiver that only writes files may keep it."
+MAY_BE_KEPT = (
+    "the data set names neither study nor series, and what is looked at is whether the message is received whole and "
+    "answered, with whatever status. An archive that checks refuses it; others keep it: hence --allow-write."
 )
-"""The note of cases that complete a C-STORE of something that is no instance."""
+"""The note of cases that complete a C-STORE of something that is no instance.
+
+They store nothing in a peer that looks at what it gets. Peers that do not look are common, so that every case that
+sends a whole C-STORE-RQ counts as one that writes.
+"""
 
 # -- messages
 

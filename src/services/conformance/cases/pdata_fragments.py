@@ -10,7 +10,7 @@ from services.conformance.cases.dimse_steps import (
     ECHO_RQ,
     ECHOED,
     FIND,
-    KEPT_UNSEEN,
+    MAY_BE_KEPT,
     STORE,
     STORED,
     ask,
@@ -79,7 +79,8 @@ def _split_commands() -> Iterator[Case]:
         "PS3.8 E.1",
         store_served("a C-STORE-RQ", _store_in_pieces, _ONE_STREAM),
         needs=STORE,
-        note=KEPT_UNSEEN,
+        writes=True,
+        note=MAY_BE_KEPT,
     )
     yield case(
         "pdata-84g",
@@ -116,7 +117,8 @@ def _several_in_one_pdu() -> Iterator[Case]:
             rule,
         ),
         needs=STORE,
-        note=KEPT_UNSEEN,
+        writes=True,
+        note=MAY_BE_KEPT,
     )
     yield case(
         "pdata-85b",
@@ -142,7 +144,8 @@ def _several_in_one_pdu() -> Iterator[Case]:
         "PS3.8 9.3.5, E.1",
         store_served("a C-STORE-RQ in three P-DATA-TFs", _store_overlapping, rule),
         needs=STORE,
-        note=KEPT_UNSEEN,
+        writes=True,
+        note=MAY_BE_KEPT,
     )
     yield case(
         "pdata-85e",
@@ -210,7 +213,8 @@ def _empty() -> Iterator[Case]:
             "a C-STORE-RQ", lambda target: message(3, store_rq(target), no_instance(target), b""), rule
         ),
         needs=STORE,
-        note=KEPT_UNSEEN,
+        writes=True,
+        note=MAY_BE_KEPT,
     )
     yield case(
         "pdata-86e",
@@ -235,6 +239,7 @@ def _empty() -> Iterator[Case]:
         ),
         echo(),
         needs=STORE,
+        writes=True,
         note="a receiver that only writes files may take it for an instance; an archive that does has lost one.",
     )
 
@@ -274,6 +279,7 @@ def _odd() -> Iterator[Case]:
         Expect(strict, "abort 2/*", STORED, why=rule),
         echo_if(STORED),
         needs=STORE,
+        writes=True,
         note=note,
     )
 
@@ -321,7 +327,8 @@ def _control_header() -> Iterator[Case]:
             rule,
         ),
         needs=STORE,
-        note=KEPT_UNSEEN,
+        writes=True,
+        note=MAY_BE_KEPT,
     )
 
 

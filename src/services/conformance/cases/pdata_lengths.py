@@ -12,7 +12,7 @@ from services.conformance.cases.dimse_steps import (
     ECHOED,
     FIND,
     FOUND,
-    KEPT_UNSEEN,
+    MAY_BE_KEPT,
     STORE,
     STORED,
     SendAgreed,
@@ -194,7 +194,8 @@ def _too_long() -> Iterator[Case]:
         aborted("2/6", rule, STORED),
         echo_if(STORED),
         needs=STORE,
-        note=f"{note} {KEPT_UNSEEN}",
+        writes=True,
+        note=f"{note} {MAY_BE_KEPT}",
     )
     for letter, length in {"e": 0xFFFFFFFF, "f": 0x7FFFFFFF, "g": 0x10000000}.items():
         yield case(
@@ -229,7 +230,8 @@ def _as_long_as_may_be() -> Iterator[Case]:
         Expect(STORED, why=rule, check=answers_its_request),
         echo(),
         needs=STORE,
-        note=KEPT_UNSEEN,
+        writes=True,
+        note=MAY_BE_KEPT,
     )
     yield case(
         "pdata-91c",

@@ -25,7 +25,7 @@ from services.conformance.cases.dimse_steps import (
     ECHOED,
     FIND,
     FOUND,
-    KEPT_UNSEEN,
+    MAY_BE_KEPT,
     STORE,
     STORED,
     aborted_perhaps_after,
@@ -82,8 +82,8 @@ def _another_context() -> Iterator[Case]:
         _CLAUSE,
         associate("echo", "store"),
         Send(
-            "a C-STORE-RQ on context 3 and its data set on context 1",
-            lambda target: p_data(pdv(3, 3, store_rq(target))) + p_data(pdv(1, 2, no_instance(target))),
+            "a C-STORE-RQ on context 3 and the first of its data set on context 1",
+            lambda target: p_data(pdv(3, 3, store_rq(target))) + p_data(pdv(1, 0, no_instance(target))),
         ),
         _unexpected(),
         needs=STORE,
@@ -226,6 +226,7 @@ def _announced_or_not() -> Iterator[Case]:
         ),
         aborted_perhaps_after("C-STORE-RSP 8 [!0]???|C-STORE-RSP 8 01??", "2/5", _RULE, "abort 0/0"),
         needs=STORE,
+        writes=True,
         note=f"the C-STORE-RQ without a data set may be refused before. {_SOURCE}",
     )
     yield case(
@@ -240,8 +241,9 @@ def _announced_or_not() -> Iterator[Case]:
         ask("its data set", lambda target: p_data(pdv(3, 2, no_instance(target))), STORED, why="now it is"),
         echo(),
         needs=STORE,
+        writes=True,
         waits=True,
-        note=f"{KEPT_UNSEEN} A failure may be sent early (PS3.7 9.1.1), but there is none to know of yet.",
+        note=f"{MAY_BE_KEPT} A failure may be sent early (PS3.7 9.1.1), but there is none to know of yet.",
     )
     yield case(
         "pdata-96d",
@@ -271,7 +273,8 @@ def _announced_or_not() -> Iterator[Case]:
             ),
             echo(),
             needs=STORE,
-            note=KEPT_UNSEEN,
+            writes=True,
+            note=MAY_BE_KEPT,
         )
     yield case(
         "pdata-96i",

@@ -3,16 +3,23 @@
 from services.conformance.case import Case
 from services.conformance.cases import (
     query_conduct,
+    query_encodings,
+    query_levels,
     query_matching,
     query_refused,
     query_responses,
     query_worklist,
 )
+from services.conformance.data_sets import numbers
 
-CASES: tuple[Case, ...] = (
+_ALL = (
     *query_refused.CASES,
     *query_matching.CASES,
+    *query_levels.CASES,
     *query_responses.CASES,
+    *query_encodings.CASES,
     *query_conduct.CASES,
     *query_worklist.CASES,
 )
+
+CASES: tuple[Case, ...] = tuple(sorted(_ALL, key=lambda each: numbers(each.id.partition("-")[2])))

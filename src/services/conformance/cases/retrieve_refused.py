@@ -13,7 +13,7 @@ from services.conformance.data_sets import (
     Elements,
     patient_id,
 )
-from services.conformance.retrieving import RETRIEVE_ID, Retrieval, for_get, for_move, move_of
+from services.conformance.retrieving import RETRIEVE_ID, Retrieval, for_get, for_move, move_of, sent
 from services.conformance.steps import Do, Step, echo
 from services.conformance.storing import statuses
 from services.conformance.target import Service, Target
@@ -53,7 +53,7 @@ def refuses(
             why=why,
         )
 
-    return Do(f"asks for {title}, and expects a refusal", run)
+    return Do(f"asks for a retrieval with {title}{sent(make)}, and expects a refusal", run)
 
 
 # -- 149 and up: identifiers
@@ -149,7 +149,7 @@ def _destinations() -> Iterator[Case]:
             "PS3.4 C.4.2.1.5: A801",
             for_move(),
             refuses(
-                f"a study to be sent to a destination {what}",
+                f"a destination {what}",
                 _to(destination),
                 strict=("A801",),
                 tolerated=("C???", "A7??", "0000", *tolerated),

@@ -8,11 +8,14 @@ from services.conformance.cases import (
     storage_messages,
     storage_refused,
 )
+from services.conformance.data_sets import numbers
 
-CASES: tuple[Case, ...] = (
+_ALL = (
     *storage_encoding.CASES,
     *storage_refused.CASES,
     *storage_content.CASES,
     *storage_conduct.CASES,
     *storage_messages.CASES,
 )
+
+CASES: tuple[Case, ...] = tuple(sorted(_ALL, key=lambda each: numbers(each.id.partition("-")[2])))

@@ -39,6 +39,7 @@ from services.conformance.storing import (
     store,
 )
 from services.conformance.target import Service, Target
+from services.printable import printable
 
 _NEEDS = (Service.STORAGE,)
 _LARGE = 3 << 20
@@ -238,7 +239,9 @@ async def _counted(conversation: Conversation) -> None:
     if len(counts) != 1:
         conversation.fail("one study", f"{len(counts)} matches", "PS3.4 C.4.1")
     if counts[0] not in (b"", str(wanted).encode()):
-        conversation.fail(f"{wanted} study related instances", counts[0].decode("latin-1"), "PS3.4 C.3.4")
+        conversation.fail(
+            f"{wanted} study related instances", printable(counts[0].decode("latin-1")), "PS3.4 C.3.4"
+        )
 
 
 _PARALLEL = case(
