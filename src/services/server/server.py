@@ -12,6 +12,7 @@ from dimse.association import Association
 from dimse.enums import CommandField
 from dimse.operation import Operation
 from dimse.status import StatusCategory, category
+from dul.enums import UserIdentityType
 from dul.errors import (
     AssociationEnded,
     AssociationRejected,
@@ -24,12 +25,13 @@ from dul.framing import PDULimits
 from dul.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dul.negotiation import AcceptorPolicy
 from dul.negotiation import tolerated as used_tolerance
-from dul.pdus import AAssociateRJ, AAssociateRQ, AnyPDU
+from dul.pdus import AAssociateRJ, AAssociateRQ, AnyPDU, UserIdentityRQSubItem
 from dul.provider import ProviderOptions, ServiceProvider
 from dul.timers import Timers
 from services.archive.archive import Archive
 from services.archive.errors import ArchiveError
 from services.loop import run as run_loop
+from services.printable import shorten
 from services.scp import SCP
 from services.server.admission import Access, Admission, is_loopback
 from services.server.archive_store import ArchiveStore
@@ -48,6 +50,8 @@ from services.verification import Verification
 
 _OVERSIZED_PDU = 16 << 20
 """How long a P-DATA-TF may be for a peer that is allowed to exceed what we announced, in bytes."""
+
+_NAMED = (UserIdentityType.USERNAME, UserIdentityType.USERNAME_AND_PASSCODE)
 
 _COUNTERS = {
     CommandField.C_ECHO_RQ: "c_echo",
@@ -147,6 +151,7 @@ class DicomServer(SCP):
             "association accepted",
             calling_ae=negotiated.calling_ae,
             contexts=len(negotiated.contexts),
+            **_user(negotiated.user_identity),
             implementation=negotiated.implementation_version_name,
         )
 
@@ -227,6 +232,13 @@ def _add_traffic(statistics: Statistics, association: Association) -> None:
 
 def _log(association: Association) -> FilteringBoundLogger:
     return get_logger(association=association.number, peer=association.provider.peer)
+
+
+def _user(identity: UserIdentityRQSubItem | None) -> dict[str, str]:
+    """The name a caller gives itself, which is why its identity is acknowledged (PS3.15 B.4); a claim, no proof."""
+    if identity is None or identity.user_identity_type not in _NAMED:
+        return {}
+    return {"user": shorten(identity.primary_field.decode("utf-8", "replace"))}
 
 
 async def serve(config: Config) -> None:

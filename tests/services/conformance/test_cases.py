@@ -34,7 +34,8 @@ def with_us(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CaseResult]:
     """What our own server did in each case."""
     directory = tmp_path_factory.mktemp("conformance")
     config = directory / "config.json"
-    config.write_text(json.dumps({"timers": {"artim": ARTIM, "artimClose": ARTIM}}))
+    timers = {"artim": ARTIM, "artimClose": ARTIM}
+    config.write_text(json.dumps({"timers": timers, "allowedCallingAETitles": ["CONFORMANCE"]}))
     with running_server(directory, "--config", str(config), "--durability", "process") as server:
         return {
             result.case.id: result

@@ -82,11 +82,12 @@ def _another_context() -> Iterator[Case]:
         _CLAUSE,
         associate("echo", "store"),
         Send(
-            "a C-STORE-RQ on context 3 and the first of its data set on context 1",
-            lambda target: p_data(pdv(3, 3, store_rq(target))) + p_data(pdv(1, 0, no_instance(target))),
+            "a C-STORE-RQ on context 3 and its data set on context 1",
+            lambda target: p_data(pdv(3, 3, store_rq(target))) + p_data(pdv(1, 2, no_instance(target))),
         ),
         _unexpected(),
         needs=STORE,
+        writes=True,
         note=_SOURCE,
     )
     yield case(
