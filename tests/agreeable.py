@@ -16,6 +16,7 @@ from raw_bytes import (
     application_context,
     command,
     item,
+    maximum_length,
     message,
     ui,
     us,
@@ -78,7 +79,9 @@ def _accept(rq: AAssociateRQ) -> bytes:
         )
         for c in rq.presentation_contexts
     ]
-    rq_like = a_associate_rq(application_context(), *contexts, user_information(), called=b"X", calling=b"Y")
+    rq_like = a_associate_rq(
+        application_context(), *contexts, user_information(maximum_length(16384)), called=b"X", calling=b"Y"
+    )
     return b"\2" + rq_like[1:]
 
 

@@ -11,6 +11,7 @@ from services.conformance.player import LONGEST_CASE, lives, missing, play
 from services.conformance.results import CaseResult, Run
 from services.conformance.target import Target
 from services.conformance.verdict import Finding, Verdict, worst
+from services.conformance.wellformed import WELL_FORMED, judge
 
 _WAITING_AT_ONCE = 16
 _DEAD_AFTER = 3
@@ -42,8 +43,9 @@ async def run(
     """
     started, begun = time.time(), time.monotonic()
     runner = _Runner(target, begun + max_time, on_result, patience)
-    waiting = [case for case in cases if case.waits]
-    serial = [case for case in cases if not case.waits]
+    played = [case for case in cases if case is not WELL_FORMED]
+    waiting = [case for case in played if case.waits]
+    serial = [case for case in played if not case.waits]
     if target.offer.serves_several:
         async with asyncio.TaskGroup() as tasks:
             aside = tasks.create_task(runner.side_by_side(waiting))
@@ -51,6 +53,8 @@ async def run(
             await aside
     else:
         await runner.in_turn([*serial, *waiting])
+    if WELL_FORMED in cases:
+        runner.done(judge(runner.results))
     order = {case.id: position for position, case in enumerate(cases)}
     return Run(
         address=address or f"{target.host}:{target.port}",
@@ -81,14 +85,14 @@ class _Runner:
             result = await self._play(case)
             if result.connections:
                 result = await self._with_liveness(result)
-            self._done(result)
+            self.done(result)
 
     async def side_by_side(self, cases: Sequence[Case]) -> None:
         places = asyncio.Semaphore(_WAITING_AT_ONCE)
 
         async def one(case: Case) -> None:
             async with places:
-                self._done(await self._play(case))
+                self.done(await self._play(case))
 
         async with asyncio.TaskGroup() as tasks:
             for case in cases:
@@ -117,7 +121,7 @@ class _Runner:
         findings = (*result.findings, finding)
         return replace(result, findings=findings, verdict=worst(list(findings)))
 
-    def _done(self, result: CaseResult) -> None:
+    def done(self, result: CaseResult) -> None:
         self.results.append(result)
         self._on_result(result)
 

@@ -247,9 +247,7 @@ def _read_server_hello(body: bytes) -> ServerHello | None:
         extensions[int.from_bytes(rest[:2])] = rest[4:end]
         rest = rest[end:]
     chosen = int.from_bytes(extensions.get(0x002B, b"")) or version
-    return ServerHello(
-        chosen, random, suite, int.from_bytes(compression), extensions, random == _HELLO_RETRY
-    )
+    return ServerHello(chosen, random, suite, int.from_bytes(compression), extensions, random == _HELLO_RETRY)
 
 
 def describe(flight: Flight) -> str:
@@ -257,7 +255,13 @@ def describe(flight: Flight) -> str:
     if not flight.is_tls:
         return "bytes that are no TLS record"
     if flight.hello is not None:
-        name = {SSL_3_0: "SSL 3.0", TLS_1_0: "TLS 1.0", TLS_1_1: "TLS 1.1", TLS_1_2: "TLS 1.2", TLS_1_3: "TLS 1.3"}
+        name = {
+            SSL_3_0: "SSL 3.0",
+            TLS_1_0: "TLS 1.0",
+            TLS_1_1: "TLS 1.1",
+            TLS_1_2: "TLS 1.2",
+            TLS_1_3: "TLS 1.3",
+        }
         version = name.get(flight.hello.version, f"version {flight.hello.version:04X}H")
         return f"a ServerHello with {version}, cipher suite {flight.hello.suite:04X}H"
     if flight.alerts:

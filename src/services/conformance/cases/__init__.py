@@ -12,10 +12,11 @@ from services.conformance.cases import (
     storage,
     ul,
 )
+from services.conformance.wellformed import WELL_FORMED
 
 _MODULES = (ul, negotiation, pdata, dimse, storage, query, retrieve, security, endurance)
 
-CASES: tuple[Case, ...] = tuple(case for module in _MODULES for case in module.CASES)
+CASES: tuple[Case, ...] = (WELL_FORMED, *(case for module in _MODULES for case in module.CASES))
 """All of them, in the order they are listed and played."""
 
 

@@ -262,6 +262,15 @@ def _partial() -> Iterator[Case]:
 # -- at once
 
 
+async def _ask_all(held: list[Connection], message_id: int, conversation: Conversation) -> None:
+    timeout = conversation.target.timeout
+    for connection in held:
+        await connection.send(echo_message(c_echo_rq(message_id)), timeout=timeout)
+    for connection in held:
+        event = await connection.receive(timeout)
+        conversation.judge(event, f"C-ECHO-RSP {message_id} 0000", why=_ON_ITS_OWN)
+
+
 async def _held(conversation: Conversation) -> None:
     """Associations that are open at once, asked in turn; a peer that says it has enough is asked for no more."""
     target = conversation.target
@@ -278,12 +287,9 @@ async def _held(conversation: Conversation) -> None:
         if event.text != "accept":
             break
         held.append(connection)
-    for message_id in (1, 2, 3):
-        for connection in held:
-            await connection.send(echo_message(c_echo_rq(message_id)), timeout=target.timeout)
-        for connection in held:
-            event = await connection.receive(target.timeout)
-            conversation.judge(event, f"C-ECHO-RSP {message_id} 0000", why=_ON_ITS_OWN)
+        await _ask_all([connection], 1, conversation)
+    for message_id in (2, 3):
+        await _ask_all(held, message_id, conversation)
     for connection in conversation.connections:
         await connection.close()
     await serve(conversation)

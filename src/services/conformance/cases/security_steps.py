@@ -37,7 +37,11 @@ async def plain_connection(conversation: Conversation) -> Connection:
     target = conversation.target
     try:
         connection = await Connection.open(
-            target.host, target.port, tls=None, timeout=target.timeout, number=len(conversation.connections) + 1
+            target.host,
+            target.port,
+            tls=None,
+            timeout=target.timeout,
+            number=len(conversation.connections) + 1,
         )
     except TimeoutError:
         conversation.inconclusive("a connection", f"none within {target.timeout:g} s")
@@ -255,7 +259,10 @@ def cut() -> Do:
     """Close our half of the TCP connection, and the TLS session not at all."""
 
     async def run(conversation: Conversation) -> None:
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(conversation.connection.descriptor)) as sock:
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(fileno=os.dup(conversation.connection.descriptor)) as sock,
+        ):
             sock.shutdown(socket.SHUT_WR)
 
     return Do("closes its half of the TCP connection (FIN) without a close_notify alert", run)

@@ -222,9 +222,10 @@ def _roles(items: Iterable[UserDataSubItem]) -> dict[str, str]:
 def _problems(trace: AssociationTrace) -> Iterable[Problem]:
     left = MOST_PROBLEMS
     for position, entry in enumerate(trace.entries):
-        where = entry.what
         if isinstance(entry, TracedPDU):
             where = f"PDU {entry.number}, {entry.dissection.name}"
+        else:
+            where = entry.what
         for problem in entry.problems:
             if not left:
                 return

@@ -18,26 +18,33 @@ from markupsafe import Markup
 from services.printable import printable, shorten
 
 HERE = "services.trace.html"
-TESTER = "services.conformance"
 
 _LONGEST_TEXT = 2000
 _IN_SCRIPT = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 def render_page(
-    template: str, *, styles: Sequence[str], scripts: Sequence[str], title: str, data: object, **values: Any
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    title: str,
+    data: object,
+    package: str = HERE,
+    **values: Any,
 ) -> str:
     """Fill a template that extends "trace/page.html.j2".
 
     Args:
-        template: its name: "trace/trace.html.j2".
-        styles, scripts: files beside the templates, in their order; scripts share one scope.
+        template: its name: "trace/trace.html.j2", or "own/…" where it belongs to `package`.
+        styles, scripts: files named in the same way, in their order; scripts share one scope.
         title: of the page.
         data: what the scripts read as JSON.
+        package: whose folder `templates` has what begins with "own/".
         values: for the template.
     """
-    style = _joined(tuple(styles))
-    script = '(() => {\n"use strict";\n' + _joined(tuple(scripts)) + "})();\n"
+    style = _joined(tuple(styles), package)
+    script = '(() => {\n"use strict";\n' + _joined(tuple(scripts), package) + "})();\n"
     return (
         _environment()
         .get_template(template)
@@ -73,10 +80,10 @@ def text(value: str) -> str:
     return printable(shorten(value, _LONGEST_TEXT))
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
+@lru_cache(maxsize=4)
+def _environment(package: str) -> Environment:
     environment = Environment(
-        loader=PrefixLoader({"trace": PackageLoader(HERE), "conformance": PackageLoader(TESTER)}),
+        loader=PrefixLoader({"trace": PackageLoader(HERE), "own": PackageLoader(package)}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -88,8 +95,8 @@ def _environment() -> Environment:
 
 
 @lru_cache(maxsize=8)
-def _joined(names: tuple[str, ...]) -> str:
-    packages = {"trace": HERE, "conformance": TESTER}
+def _joined(names: tuple[str, ...], package: str) -> str:
+    packages = {"trace": HERE, "own": package}
     parts = []
     for name in names:
         prefix, _, file = name.partition("/")
