@@ -1,7 +1,9 @@
 """`dicom-conformance`: what does a DICOM peer do with what it is sent, and what should it have done?"""
 
+import asyncio
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,8 +21,11 @@ from services.cli.client import (
 )
 from services.cli.client import run as run_loop
 from services.cli.common import ExitCode, ae_title, fail, progress, usage_error
+from services.printable import printable
 
 if TYPE_CHECKING:
+    import ssl
+
     from services.conformance.case import Case
     from services.conformance.results import Run
     from services.conformance.target import Target
@@ -116,10 +121,7 @@ def run(
     from services.conformance.target import Target
 
     cases = _select(suite, case)
-    outputs = [path for path in (html, junit, json) if path is not None]
-    for path in outputs:
-        if not path.absolute().parent.is_dir():
-            usage_error(f"{path}: there is no directory {path.absolute().parent}")
+    outputs = _outputs(html, junit, json)
     target = Target(
         host=peer.host,
         port=peer.port,
@@ -167,6 +169,153 @@ def explain(
             typer.echo("")
         for line in explain_lines(each):
             typer.echo(line)
+
+
+@app.command()
+def serve(
+    script: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--script",
+            "-s",
+            metavar="NAME",
+            help="What to do to the SCU: a script, a topic or a pattern; several are played in turn.",
+            show_default="conforming",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 11114,
+    called_ae: Annotated[
+        str | None,
+        typer.Option(
+            "--called-ae",
+            "--called-aet",
+            parser=ae_title,
+            metavar="AE",
+            help="The title we answer to; others are rejected.",
+            show_default="any",
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", "-n", min=1, help="End after so many associations.", show_default="none"),
+    ] = None,
+    late: Annotated[
+        float, typer.Option(min=0.0, metavar="S", help="By how much late answers are late.")
+    ] = 2.0,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", "-t", min=0.1, metavar="S", help="How long the SCU may take to react."),
+    ] = 10.0,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report for people.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write JSON, with every byte that was exchanged.")
+    ] = None,
+    tls_certificate: TLSCertificate = None,
+    tls_private_key: TLSPrivateKey = None,
+) -> None:
+    """Test an SCU: be the acceptor it calls, behave as told, and judge what it does.
+
+    Point the SCU at this port; Ctrl-C ends it, and then the reports are written. `dicom-conformance scripts` lists
+    what can be done to it. Exit code 0: it did nothing wrong. 1: it did. 2: the command line makes no sense.
+    """
+    from services.conformance.acceptor import ScuResult, ServeOptions, as_run
+    from services.conformance.acceptor import serve as serve_scripts
+    from services.conformance.report_text import result_lines, summary_lines, verdict_line
+
+    outputs = _outputs(html, junit, json)
+    results: list[ScuResult] = []
+
+    def tell(result: ScuResult) -> None:
+        results.append(result)
+        who = f"association {result.number}, {result.calling_ae or 'nobody'} at {result.address}"
+        typer.echo(printable(f"{who}: {', '.join(result.did)}"))
+        for line in result_lines(result):
+            typer.echo(line)
+
+    options = ServeOptions(
+        host=host,
+        port=port,
+        called_ae=(called_ae or "").encode(),
+        tls=_server_tls(tls_certificate, tls_private_key),
+        count=count,
+        timeout=timeout,
+        late=late,
+        on_listening=lambda bound: typer.echo(f"listening on {host}:{bound}; Ctrl-C ends it", err=True),
+    )
+    started = time.time()
+    try:
+        asyncio.run(serve_scripts(options, script or [], tell))
+    except KeyError as error:
+        usage_error(f"--script {error.args[0]}: `dicom-conformance scripts` lists them all")
+    except OSError as error:
+        usage_error(f"cannot listen on {host}:{port}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        typer.echo("")
+    result = as_run(
+        results, options, started=started, command=shlex.join(["dicom-conformance", *sys.argv[1:]])
+    )
+    _write_reports(result, html=html, junit=junit, json=json)
+    for line in (*summary_lines(result), verdict_line(result)):
+        typer.echo(line)
+    for path in outputs:
+        typer.echo(f"written: {path}")
+    raise typer.Exit(int(ExitCode.FAILURE if result.has_failed else ExitCode.SUCCESS))
+
+
+@app.command()
+def scripts(
+    name: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME…]", help="Explain these: names, topics or patterns.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """List what `serve` can do to an SCU, or explain it: what is done, what must come back, and the clause."""
+    from services.conformance.scripts import explain_lines, find, list_lines
+    from services.conformance.scripts import scripts as all_scripts
+
+    if not name:
+        for line in list_lines(all_scripts()):
+            typer.echo(line)
+        return
+    try:
+        chosen = find(name)
+    except KeyError as error:
+        usage_error(f"no script is called {error.args[0]}: `dicom-conformance scripts` lists them all")
+    for number, each in enumerate(chosen):
+        if number:
+            typer.echo("")
+        for line in explain_lines(each):
+            typer.echo(line)
+
+
+def _server_tls(certificate: Path | None, private_key: Path | None) -> "ssl.SSLContext | None":
+    if certificate is None and private_key is None:
+        return None
+    if certificate is None or private_key is None:
+        usage_error("TLS takes both, --tls-certificate and --tls-private-key")
+    from services.server.config import Config
+    from services.server.config_file import ConfigError
+    from services.server.tls import ssl_context
+
+    try:
+        return ssl_context(
+            Config(enable_tls=True, tls_certificate=str(certificate), tls_private_key=str(private_key))
+        )
+    except ConfigError as error:
+        usage_error(str(error))
+
+
+def _outputs(*paths: Path | None) -> list[Path]:
+    """The files to write, which must have a directory to be in."""
+    found = [path for path in paths if path is not None]
+    for path in found:
+        if not path.absolute().parent.is_dir():
+            usage_error(f"{path}: there is no directory {path.absolute().parent}")
+    return found
 
 
 async def _run(target: "Target", cases: "list[Case]", address: str, max_time: float, command: str) -> "Run":

@@ -1,8 +1,10 @@
 """What a run found out, for the reports."""
 
+from enum import StrEnum
+
 from msgspec import Struct
 
-from services.conformance.case import Case, Suite
+from services.conformance.case import Case
 from services.conformance.connection import Exchange
 from services.conformance.target import Offer
 from services.conformance.verdict import Finding, Verdict
@@ -68,15 +70,14 @@ class Run(Struct, kw_only=True):
     remarks: list[str]
     command: str = ""
 
-    def count(self, verdict: Verdict, suite: Suite | None = None) -> int:
+    def count(self, verdict: Verdict, suite: StrEnum | None = None) -> int:
         """How many cases, of one suite or of all, ended with a verdict."""
         return sum(r.verdict is verdict and suite in (None, r.case.suite) for r in self.results)
 
     @property
-    def suites(self) -> list[Suite]:
-        """The suites that have a result, in their order."""
-        present = {result.case.suite for result in self.results}
-        return [suite for suite in Suite if suite in present]
+    def suites(self) -> list[StrEnum]:
+        """The suites that have a result, in the order of the results."""
+        return list(dict.fromkeys(result.case.suite for result in self.results))
 
     @property
     def has_failed(self) -> bool:

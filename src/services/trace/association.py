@@ -223,7 +223,10 @@ class AssociationTrace:
         unfollowed = any(direction.unfollowed for direction in self._directions.values())
         for side in (by, by.peer) if by is not None else tuple(Side):
             end = self._ends[side]
-            end.closed_by_itself() if side is by and not unfollowed else end.closed_by_peer()
+            if side is by and not unfollowed:
+                end.closed_by_itself(reset=reset)
+            else:
+                end.closed_by_peer()
         found += self._add([self._event(at, by, "connection reset" if reset else "connection closed")])
         return found
 

@@ -45,8 +45,8 @@ _PRIMITIVES: dict[type, tuple[Event, str]] = {
     AReleaseRP: (Event.Evt14, "A-RELEASE response"),
 }
 
-_CLOSING = (State.Sta2, State.Sta13)
-"""Where ARTIM runs, and its expiry is the only event after which this end closes first."""
+_ARTIM_RUNS = (State.Sta2, State.Sta13)
+"""What starts ARTIM leads to these states, and nothing else does (PS3.8 9.2.2)."""
 
 
 # Where requestor and acceptor stand before the first PDU of a trace that begins in the middle, by its type.
@@ -134,8 +134,8 @@ class End:
             self._machine.handle_transport_accepted()
         self._machine.take_effects()
 
-    def closed_by_itself(self) -> None:
-        """This end closed the connection first."""
+    def closed_by_itself(self, *, reset: bool) -> None:
+        """This end closed the connection first, before the other end did, or by a reset."""
         state = self.state
         for owed in self._owed[:1]:
             self._problem(
@@ -145,16 +145,20 @@ class End:
         self._owed.clear()
         if state is State.Sta4:
             self._machine.handle_abort_request()
-        elif state in _CLOSING:
-            if state is State.Sta2:
-                self._note(
-                    f"the {self._name} closed before any A-ASSOCIATE-RQ: so does ARTIM's expiry (Evt18)"
-                )
-            else:
-                self._note(
-                    f"the {self._name} did not wait for the other end to close: as if ARTIM had expired (Evt18)"
-                )
+        elif state is State.Sta2:
+            self._note(f"the {self._name} closed before any A-ASSOCIATE-RQ: so does ARTIM's expiry (Evt18)")
             self._machine.handle_artim_expired()
+        elif state is State.Sta13 and reset:
+            self._note(
+                f"the {self._name} did not wait for the other end to close: as if ARTIM had expired (Evt18)"
+            )
+            self._machine.handle_artim_expired()
+        elif state is State.Sta13:
+            # After its last PDU an end may close the direction in which it sends, and wait all the same.
+            self._note(
+                f"the {self._name} ended its own direction first; ARTIM may have expired there too (Evt18)"
+            )
+            self._machine.handle_transport_closed()
         elif state is not State.Sta1:
             self._problem(
                 f"the {self._name} closed the connection in {state.name}, without a release or an abort: no action "
@@ -345,7 +349,7 @@ class End:
         del self._received[position:]
         self._owed.clear()
         self._machine.state = again[0].before
-        self._machine.artim_running = self.state in _CLOSING
+        self._machine.artim_running = self.state in _ARTIM_RUNS
         if primitive is not None:
             primitive()
             self._machine.take_effects()

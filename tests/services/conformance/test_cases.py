@@ -8,9 +8,11 @@ import json
 
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from agreeable import agreeable
 from loops import run
+from peers import free_port
 from servers import running_server
 from services.conformance.building import IMPLICIT
 from services.conformance.case import Case, Suite
@@ -69,6 +71,7 @@ async def _play_all() -> list[CaseResult]:
             quiet=0.1,
             artim=0.1,
             allow_write=True,
+            move_destination=b"DEST",
             run=new_run(),
             offer=Offer(accepted={uid: (IMPLICIT,) for uid in everything}),
         )
@@ -76,7 +79,7 @@ async def _play_all() -> list[CaseResult]:
 
         async def one(case: Case) -> CaseResult:
             async with places:
-                return await play(case, target, longest=20.0)
+                return await play(case, replace(target, move_port=free_port()), longest=20.0)
 
         results = await asyncio.gather(*(one(case) for case in CASES if case is not WELL_FORMED))
         return [judge(results), *results]

@@ -132,7 +132,7 @@ def test_the_requestor_begins_with_something_else() -> None:
     assert not any("no cell" in problem for problem in first.problems)
     assert second.problems == ()
     assert walk(trace, R) == f"{OPENED[R]}, Sta4 Evt2 AE-2 Sta5, Sta5 Evt16 AA-3 Sta1"
-    assert walk(trace, A) == f"{OPENED[A]}, Sta2 Evt10 AA-1 Sta13, Sta13 Evt18 AA-2 Sta1"
+    assert walk(trace, A) == f"{OPENED[A]}, Sta2 Evt10 AA-1 Sta13, Sta13 Evt17 AR-5 Sta1"
 
 
 # -- what is explained by segments under way
@@ -299,11 +299,16 @@ def test_lost_by_nobody_in_particular() -> None:
     assert (trace.state(R).name, trace.state(A).name) == ("Sta1", "Sta1")
 
 
-def test_the_acceptor_that_does_not_wait() -> None:
-    trace = established((R, RELEASE_RQ), (A, RELEASE_RP), closed_by=A)
+@pytest.mark.parametrize(
+    ("reset", "last"), [(False, "Sta13 Evt17 AR-5 Sta1"), (True, "Sta13 Evt18 AA-2 Sta1")]
+)
+def test_the_acceptor_ends_first(reset: bool, last: str) -> None:
+    """By closing its own direction alone it may still wait; by a reset it does not."""
+    trace = established((R, RELEASE_RQ), (A, RELEASE_RP))
+    trace.closed(A, 1.0, reset)
     assert trace.problems == []
     assert "Evt18" in trace.entries[-1].notes[0]
-    assert walk(trace, A).endswith("Sta13 Evt18 AA-2 Sta1")
+    assert walk(trace, A).endswith(last)
 
 
 def test_connections_without_a_word() -> None:

@@ -1,5 +1,6 @@
 """Table 9-10 of PS3.8 for a page: the grid, and what its events, states and actions mean."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -56,14 +57,24 @@ def action_texts() -> dict[str, tuple[ActionText, ...]]:
     found: dict[str, list[ActionText]] = {kind: [] for kind in KINDS}
     for name, text in actions().items():
         cells = [
-            f"{event.name} in {state.name}"
+            f"{event.name} in Sta{_ranges(states)}"
             for event in Event
-            for state in State
-            if action_name(event, state) == name
+            if (states := [state.value for state in State if action_name(event, state) == name])
         ]
         leads = tuple(state.name for state in next_states(name))
         found[name[:2]].append(ActionText(name, text, leads, tuple(cells)))
     return {kind: tuple(texts) for kind, texts in found.items()}
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers in short: "3, 6–12"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}–{part[-1]}" for part in parts)
 
 
 def machine_data() -> dict[str, Any]:

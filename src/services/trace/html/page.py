@@ -46,7 +46,7 @@ def render_page(
     style = _joined(tuple(styles), package)
     script = '(() => {\n"use strict";\n' + _joined(tuple(scripts), package) + "})();\n"
     return (
-        _environment()
+        _environment(package)
         .get_template(template)
         .render(
             page_title=title,

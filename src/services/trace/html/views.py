@@ -53,7 +53,9 @@ class Views:
         total = len(raw)
         if is_data and total >= HEADER_LENGTH:
             total = max(total, HEADER_LENGTH + int.from_bytes(raw[2:HEADER_LENGTH], "big"))
-        return self._add(raw, dissection.fields, total, SHOWN if is_data else SHOWN_OF_OTHERS, dissection.name)
+        return self._add(
+            raw, dissection.fields, total, SHOWN if is_data else SHOWN_OF_OTHERS, dissection.name
+        )
 
     def command(self, message: ReadMessage) -> int:
         """Add a command set."""
@@ -107,4 +109,3 @@ class Views:
         if number == len(self._strings) - 1:
             self._left -= len(shown)
         return number
-
