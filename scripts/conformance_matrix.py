@@ -150,7 +150,7 @@ def _run(contender: Contender, directory: Path, cases: Sequence[Case]) -> Run:
 
 
 async def _probe_and_run(cases: Sequence[Case], target: Target) -> Run:
-    await probe(target)
+    target.timeout = (await probe(target)).fitting_timeout
     return await run(cases, target, max_time=600.0)
 
 

@@ -11,6 +11,7 @@ peers=(
     gdcmscu:libgdcm-tools
     tshark:tshark
     dciodvfy:dicom3tools
+    chromium:chromium
 )
 
 PATH=$PATH:/usr/sbin

@@ -37,6 +37,7 @@ PACKAGES = {
     "storescp": "dcmtk",
     "storescu": "dcmtk",
     "Orthanc": "orthanc",
+    "chromium": "chromium",
     "gdcmscu": "libgdcm-tools",
     "tshark": "tshark",
     "dciodvfy": "dicom3tools",

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 app = new_app("dicom-conformance")
 
+_LONGEST_TIMEOUT = 5.0
+"""How long the first answers may take, in seconds, where nobody says."""
+
 Suites = Annotated[
     str | None,
     typer.Option(
@@ -94,8 +97,16 @@ def run(
         float, typer.Option(min=0.1, metavar="S", help="The peer's ARTIM timer, in seconds.")
     ] = 30.0,
     timeout: Annotated[
-        float, typer.Option("--timeout", "-t", min=0.1, metavar="S", help="How long an answer may take.")
-    ] = 5.0,
+        float | None,
+        typer.Option(
+            "--timeout",
+            "-t",
+            min=0.1,
+            metavar="S",
+            help="How long an answer may take, in seconds.",
+            show_default="15 times what the first ones took, 0.5 to 5",
+        ),
+    ] = None,
     max_time: Annotated[
         float,
         typer.Option("--max-time", min=1.0, metavar="S", help="After it no case is begun or gone on with."),
@@ -128,7 +139,7 @@ def run(
         called_ae=called_ae.encode(),
         calling_ae=aet.encode(),
         tls=tls_context(peer, tls_ca, tls_certificate, tls_private_key, tls_insecure),
-        timeout=timeout,
+        timeout=timeout or _LONGEST_TIMEOUT,
         artim=artim,
         allow_write=allow_write,
         move_destination=(move_dest or "").encode(),
@@ -136,7 +147,7 @@ def run(
         move_port=move_port if move_dest else 0,
     )
     command = shlex.join(["dicom-conformance", *sys.argv[1:]])
-    result = run_loop(_run(target, cases, str(peer), max_time, command))
+    result = run_loop(_run(target, cases, str(peer), max_time, command, is_timeout_given=timeout is not None))
     _write_reports(result, html=html, junit=junit, json=json)
     from services.conformance.report_text import report_lines
 
@@ -318,7 +329,15 @@ def _outputs(*paths: Path | None) -> list[Path]:
     return found
 
 
-async def _run(target: "Target", cases: "list[Case]", address: str, max_time: float, command: str) -> "Run":
+async def _run(
+    target: "Target",
+    cases: "list[Case]",
+    address: str,
+    max_time: float,
+    command: str,
+    *,
+    is_timeout_given: bool,
+) -> "Run":
     from services.conformance.probe import Unreachable, new_run, probe
     from services.conformance.runner import run
 
@@ -327,6 +346,8 @@ async def _run(target: "Target", cases: "list[Case]", address: str, max_time: fl
         await probe(target)
     except Unreachable as error:
         fail(str(error), ExitCode.USAGE)
+    if not is_timeout_given:
+        target.timeout = target.offer.fitting_timeout
     with progress("testing", len(cases)) as advance:
         return await run(
             cases,

@@ -99,6 +99,7 @@ class Connection:
         self._events: deque[Event] = deque()
         self._over: Event | None = None
         self._note(Move.OPENED)
+        self._acknowledge_at_once()
 
     @classmethod
     async def open(
@@ -183,8 +184,16 @@ class Connection:
             self._over = CLOSED
             return
         self._note(Move.RECEIVED, data)
+        self._acknowledge_at_once()
         for read in self._pdus.feed(data):
             self._events.extend(self._events_of(read))
+
+    def _acknowledge_at_once(self) -> None:
+        """Do not let a peer that waits for TCP's acknowledgement (Nagle's algorithm) wait 40 ms for it."""
+        sock = self._writer.get_extra_info("socket")
+        if sock is not None and hasattr(socket, "TCP_QUICKACK"):
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _events_of(self, read: ReadPDU) -> list[Event]:
         match read.pdu:

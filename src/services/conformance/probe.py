@@ -1,5 +1,6 @@
 """What a peer offers: asked once, before the first case, so that a service it lacks is no failure."""
 
+import time
 import uuid
 
 from msgspec.structs import replace
@@ -53,8 +54,10 @@ async def probe(target: Target) -> Offer:
     except OSError as error:
         raise Unreachable(f"{_where(target)}: {cause(error)}") from None
     try:
+        asked = time.monotonic()
         await connection.send(target.proposing(*contexts))
         event = await connection.receive(target.timeout)
+        answered = time.monotonic()
         if not isinstance(event.pdu, AAssociateAC):
             raise Unreachable(_refusal(target, event))
         target.offer = _read(event.pdu, proposed)
@@ -62,7 +65,9 @@ async def probe(target: Target) -> Offer:
         await connection.receive(target.timeout)
     finally:
         await connection.close()
+    begun = time.monotonic()
     problem = await lives(target, patience=target.timeout)
+    target.offer.slowest_answer = max(answered - asked, time.monotonic() - begun)
     if problem:
         raise Unreachable(f"{_where(target)} accepts an association but does not serve it: {problem}")
     target.offer.serves_several = await _serves_several(target)

@@ -131,7 +131,7 @@ def _unplayed(case: Case, why: str) -> CaseResult:
 
 
 def _remarks(runner: _Runner, target: Target) -> list[str]:
-    remarks = []
+    remarks = [f"An answer was awaited for {target.timeout:.1f} s."]
     if not target.offer.serves_several:
         remarks.append(
             "The peer serves one connection at a time: cases that wait were played one after the other."

@@ -21,6 +21,10 @@ class Service(StrEnum):
     TLS = "TLS"
 
 
+_SHORTEST_TIMEOUT, _LONGEST_TIMEOUT = 0.5, 5.0
+_PATIENCE = 15
+
+
 class Offer(Struct, kw_only=True):
     """What the peer said about itself when it was asked, before the first case.
 
@@ -29,6 +33,7 @@ class Offer(Struct, kw_only=True):
         maximum_length: of a P-DATA-TF it takes, in bytes after the header; 0 for no limit.
         accepted: abstract syntaxes it accepted, each with the transfer syntaxes it took when offered alone.
         serves_several: it answers a second association while a first connection is open.
+        slowest_answer: how long it took at most to answer when it was asked, in seconds.
     """
 
     implementation_class_uid: str = ""
@@ -36,6 +41,12 @@ class Offer(Struct, kw_only=True):
     maximum_length: int = 16384
     accepted: dict[bytes, tuple[bytes, ...]] = field(default_factory=dict)
     serves_several: bool = True
+    slowest_answer: float = 0.0
+
+    @property
+    def fitting_timeout(self) -> float:
+        """How long to wait for an answer, in seconds, where nobody says: a good deal longer than it took so far."""
+        return min(_LONGEST_TIMEOUT, max(_SHORTEST_TIMEOUT, _PATIENCE * self.slowest_answer))
 
 
 class Target(Struct, kw_only=True):

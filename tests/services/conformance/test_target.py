@@ -53,3 +53,8 @@ def test_the_storage_class_is_one_that_is_accepted() -> None:
 
 def test_there_is_time_until_artim_expires() -> None:
     assert _target(artim=10.0).until_artim > 10.0
+
+
+@pytest.mark.parametrize(("slowest", "timeout"), [(0.001, 0.5), (0.1, 1.5), (2.0, 5.0)])
+def test_an_answer_is_awaited_for_longer_than_it_took_so_far(slowest: float, timeout: float) -> None:
+    assert Offer(slowest_answer=slowest).fitting_timeout == timeout

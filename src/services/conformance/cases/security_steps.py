@@ -33,8 +33,12 @@ Judge = Callable[[ServerHello], str]
 
 
 async def plain_connection(conversation: Conversation) -> Connection:
-    """Open another connection without TLS, whatever the target speaks, and make it the current one."""
+    """Open another connection without TLS, whatever the target speaks, and make it the current one.
+
+    Those before it are closed: many peers serve one at a time.
+    """
     target = conversation.target
+    await conversation.close()
     try:
         connection = await Connection.open(
             target.host,
@@ -70,6 +74,11 @@ async def say(conversation: Conversation, data: bytes, *, piece: int = 0) -> tup
             return flight, "silence"
 
 
+def is_refusal(flight: Flight, end: str) -> bool:
+    """Whether a handshake was refused: with an alert, or by the close of the connection, and no ServerHello."""
+    return flight.is_tls and flight.hello is None and (bool(flight.alerts) or end in ("closed", "reset"))
+
+
 # -- ClientHellos
 
 
@@ -90,7 +99,7 @@ def refused(title: str, hello: bytes, why: str, *, tolerated: bool = False) -> D
                 conversation.tolerate("the handshake refused", describe(flight), why)
                 return
             conversation.fail("the handshake refused", describe(flight), why)
-        if not flight.is_tls or (not flight.alerts and end not in ("closed", "reset")):
+        if not is_refusal(flight, end):
             conversation.fail("the handshake refused", describe(flight), why)
 
     also = " (tolerated: a ServerHello)" if tolerated else ""
@@ -112,9 +121,9 @@ def answered(
     """
 
     async def run(conversation: Conversation) -> None:
-        flight, _ = await say(conversation, hello, piece=piece)
+        flight, end = await say(conversation, hello, piece=piece)
         if flight.hello is None or not flight.is_tls:
-            if tolerates_refusal and flight.alerts:
+            if tolerates_refusal and is_refusal(flight, end):
                 conversation.tolerate("a ServerHello", describe(flight), why)
                 return
             conversation.fail("a ServerHello", describe(flight), why)
@@ -226,6 +235,7 @@ def nobody_gets_in(title: str, context: Callable[[], ssl.SSLContext], why: str) 
         target = conversation.target
         if not (await hello_flight(conversation)).asks_certificate:
             conversation.not_applicable("the peer asks for no client certificate in TLS 1.2")
+        await conversation.close()
         try:
             connection = await Connection.open(
                 target.host,

@@ -6,6 +6,7 @@ from services.conformance.cases.security_steps import (
     answered,
     closes_in_time,
     hello_flight,
+    is_refusal,
     modern_hello,
     nobody_gets_in,
     refused,
@@ -117,9 +118,11 @@ _SUITES = (
 async def _long_modulus(conversation: Conversation) -> None:
     flight, _ = await say(conversation, records(client_hello(0x009E, 0x009F, 0xCCAA, 0x0067, 0x0033, 0x0039)))
     why = "shorter ones can be broken (RFC 9325 4.4)"
-    if not flight.is_tls or (flight.hello is None and not flight.alerts):
+    if is_refusal(flight, end):
+        return
+    if flight.hello is None or not flight.is_tls:
         conversation.fail("a refusal, or a ServerHello", describe(flight), why)
-    if flight.hello is not None and flight.prime_bits < 2048:
+    if flight.prime_bits < 2048:
         conversation.fail("a modulus of 2048 bits or more", f"{flight.prime_bits} bits", why)
 
 
@@ -170,22 +173,22 @@ async def _says_it_renegotiates_safely(conversation: Conversation) -> None:
 
 
 async def _refuses_the_fallback(conversation: Conversation) -> None:
-    newest, _ = await say(conversation, records(client_hello_1_3()))
-    if newest.hello is None and newest.is_tls and newest.alerts:
+    if is_refusal(*await say(conversation, records(client_hello_1_3()))):
         conversation.not_applicable(
             "the peer has TLS 1.2 and nothing newer: there is nothing to fall back from"
         )
-    flight, _ = await say(conversation, records(client_hello(*MODERN, FALLBACK_SCSV)))
+    flight, end = await say(conversation, records(client_hello(*MODERN, FALLBACK_SCSV)))
     why = "the client says that it fell back, and both could do better"
-    if not flight.is_tls or (flight.hello is None and not flight.alerts):
+    if is_refusal(flight, end):
+        return
+    if flight.hello is None or not flight.is_tls:
         conversation.fail("alert inappropriate_fallback", describe(flight), why)
-    if flight.hello is not None:
+    else:
         conversation.tolerate("alert inappropriate_fallback", describe(flight), why)
 
 
 async def _marks_the_downgrade(conversation: Conversation) -> None:
-    newest, _ = await say(conversation, records(client_hello_1_3()))
-    if newest.hello is None and newest.is_tls and newest.alerts:
+    if is_refusal(*await say(conversation, records(client_hello_1_3()))):
         conversation.not_applicable("the peer has TLS 1.2 and nothing newer")
     flight = await hello_flight(conversation)
     why = "by it a client that offered 1.3 sees that somebody took the offer away"

@@ -1,12 +1,12 @@
 """An association as a ladder: a row for each PDU and event, and what its script is told of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from services.trace.association import AssociationTrace, Entry, TracedPDU
-from services.trace.fields import Side
+from services.trace.fields import Dissection, Side
 from services.trace.html.page import text
 from services.trace.html.views import Views
 from services.trace.inference import Step
@@ -40,6 +40,7 @@ class Row(Struct, frozen=True, kw_only=True):
         summary, problems, notes: as traced.
         transitions: of each side that go with it.
         states: of each side after it; empty where not known.
+        moved: the sides whose state it changed.
         fold: how many rows below it are folded away until asked for.
         folded: it is one of those.
     """
@@ -54,6 +55,7 @@ class Row(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     transitions: dict[str, tuple[Transition, ...]]
     states: dict[str, str]
+    moved: frozenset[str]
     fold: int = 0
     folded: bool = False
 
@@ -75,13 +77,19 @@ class Ladder(Struct, frozen=True):
     script: list[dict[str, Any]]
 
 
-def ladder(trace: AssociationTrace, views: Views, most: int = MOST_ROWS) -> Ladder:
+def ladder(
+    trace: AssociationTrace,
+    views: Views,
+    most: int = MOST_ROWS,
+    remains: Mapping[int, Dissection] | None = None,
+) -> Ladder:
     """Draw up the ladder of an association.
 
     Args:
         trace: the association.
         views: of the page; those of the rows are added.
         most: how many rows it may have.
+        remains: bytes to show with an event, such as those of a PDU that did not end, by its position.
     """
     entries = trace.entries[:most]
     folds = _folds(entries)
@@ -95,6 +103,10 @@ def ladder(trace: AssociationTrace, views: Views, most: int = MOST_ROWS) -> Ladd
                 states[side] = found[-1].after
         rows.append(_row(position, entry, transitions, dict(states), folds))
     script = [_script(entry, trace, views) for entry in entries]
+    for position, dissection in (remains or {}).items():
+        view = views.pdu(dissection)
+        if position < len(script) and view is not None:
+            script[position]["v"].append(("What there is of the PDU", view))
     return Ladder(tuple(rows), begin, len(trace.entries) - len(entries), script)
 
 
@@ -118,6 +130,7 @@ def _row(
         notes=tuple(map(text, entry.notes)),
         transitions=transitions,
         states=states,
+        moved=frozenset(side for side, found in transitions.items() if _moves(found)),
         fold=folds.get(position, 0),
         folded=is_pdu and position in folds and not folds[position],
     )
@@ -130,6 +143,10 @@ def _begin(entries: Sequence[Entry]) -> dict[str, str]:
         for step in reversed(entry.steps):
             begin[step.side.value] = step.transition.state.name
     return begin
+
+
+def _moves(transitions: Sequence[Transition]) -> bool:
+    return bool(transitions) and transitions[0].before != transitions[-1].after
 
 
 def _transitions(steps: Sequence[Step], side: Side) -> tuple[Transition, ...]:

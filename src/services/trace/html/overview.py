@@ -1,5 +1,6 @@
 """What there is to say about an association as a whole: who, when, what was agreed on, how it ended."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -18,7 +19,7 @@ from dul.pdus import (
     RoleSelectionSubItem,
     UserDataSubItem,
 )
-from services.trace.association import AssociationTrace, TracedPDU
+from services.trace.association import AssociationTrace, Entry, TracedPDU
 from services.trace.fields import Side
 from services.trace.html.page import text
 from services.trace.names import CONTEXT_RESULTS, uid_name
@@ -152,8 +153,8 @@ def _facts(trace: AssociationTrace, pdus: list[TracedPDU]) -> Iterable[tuple[str
     yield "Longest P-DATA-TF received", _longest(theirs), _longest(ours)
     if _window(theirs) or _window(ours):
         yield "Operations invoked / performed", _window(theirs), _window(ours)
-    sent = {side: [entry for entry in pdus if entry.sender is side] for side in Side}
-    yield "PDUs sent", *(str(len(sent[side])) for side in (Side.REQUESTOR, Side.ACCEPTOR))
+    sent = Counter(entry.sender for entry in pdus)
+    yield "PDUs sent", str(sent[Side.REQUESTOR]), str(sent[Side.ACCEPTOR])
 
 
 def _version(items: Iterable[UserDataSubItem]) -> str:
@@ -222,12 +223,14 @@ def _roles(items: Iterable[UserDataSubItem]) -> dict[str, str]:
 def _problems(trace: AssociationTrace) -> Iterable[Problem]:
     left = MOST_PROBLEMS
     for position, entry in enumerate(trace.entries):
-        if isinstance(entry, TracedPDU):
-            where = f"PDU {entry.number}, {entry.dissection.name}"
-        else:
-            where = entry.what
         for problem in entry.problems:
             if not left:
                 return
             left -= 1
-            yield Problem(text(problem), text(where), position)
+            yield Problem(text(problem), text(_where(entry)), position)
+
+
+def _where(entry: Entry) -> str:
+    if isinstance(entry, TracedPDU):
+        return f"PDU {entry.number}, {entry.dissection.name}"
+    return entry.what

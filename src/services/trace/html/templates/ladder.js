@@ -45,15 +45,21 @@ class LadderView {
   select(position, { focus = false } = {}) {
     if (!this.rows[position]) return;
     this.uncover(position);
-    const before = this.rows[this.selected];
-    before?.classList.remove("selected");
+    this.rows[0].firstElementChild.tabIndex = -1;
+    this.deselect();
     const row = this.rows[position];
     row.classList.add("selected");
-    this.rows.forEach((each) => { each.firstElementChild.tabIndex = -1; });
     row.firstElementChild.tabIndex = 0;
     if (focus) row.firstElementChild.focus({ preventScroll: true });
     this.selected = position;
     this.onSelect(position, row);
+  }
+
+  deselect() {
+    const before = this.rows[this.selected];
+    before?.classList.remove("selected");
+    if (before) before.firstElementChild.tabIndex = -1;
+    this.selected = -1;
   }
 
   key(event) {
