@@ -22,6 +22,9 @@ from services.trace.reading import MessageReader, PDUReader, ReadMessage, ReadPD
 
 _CHUNK = 1 << 16
 _KEPT_OF_A_CONNECTION = 4 << 20
+_CLOSED = (OSError, ValueError)
+"""What setting an option of a closed socket raises: uvloop says ValueError."""
+
 _GONE = (OSError, RuntimeError)
 """What writing raises where the connection is gone: uvloop says RuntimeError, and does not call it closing before."""
 
@@ -192,7 +195,7 @@ class Connection:
         """Do not let a peer that waits for TCP's acknowledgement (Nagle's algorithm) wait 40 ms for it."""
         sock = self._writer.get_extra_info("socket")
         if sock is not None and hasattr(socket, "TCP_QUICKACK"):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(*_CLOSED):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _events_of(self, read: ReadPDU) -> list[Event]:
@@ -228,7 +231,7 @@ class Connection:
         sock = self._writer.get_extra_info("socket")
         if sock is not None:
             # l_onoff 1, l_linger 0: closing then resets
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(*_CLOSED):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 

@@ -1,28 +1,62 @@
-"""P-DATA-TF and the command sets in it (PS3.8 9.3.5, Annex E; PS3.7 6.3, Annex E)."""
+"""P-DATA-TF: presentation data values, and the command and data sets in them (PS3.8 9.3.5, Annex E)."""
 
-import struct
 from collections.abc import Mapping
+from enum import Enum, auto
 
-from dimse.enums import CommandField, Priority
-from dimse.messages import MESSAGES, Element, elements_of
-from dimse.status import describe
+from msgspec import Struct
+
 from dul.pdus import PDV, PDataTF
 from services.printable import printable, shorten
-from services.trace.cursor import Cursor, shown
-from services.trace.fields import Field
-from services.trace.names import keyword_of, uid_name, uid_problem
+from services.trace.cursor import Cursor
+from services.trace.dissect_command import command_summary, dissect_command, has_data_set, take_command
+from services.trace.dissect_data_set import DATA_SET_SHOWN, take_data_set
+from services.trace.names import uid_name
 from services.trace.reading import command_elements
 
-_MOST_PDVS = 8192
+__all__ = ["Context", "Due", "dissect_command", "dissect_p_data", "p_data_summary"]
+
 _COMMAND, _LAST = 1, 2
-_NO_DATA_SET = 0x0101
-_UIDS = frozenset({0x0002, 0x0003, 0x1000, 0x1001})
-_REQUIRED = {cls.command_field: cls for cls in MESSAGES if hasattr(cls, "command_field")}
+_COMMAND_FIELD = 0x0100
+_GROUP_LENGTH = bytes.fromhex("00000000 04000000")  # tag and value length
+_SUMMED_UP = 3
 
 
-def dissect_p_data(body: Cursor) -> None:
-    """Take the PDVs apart; bytes that make none are left."""
-    while body.left >= 4 and len(body.fields) < _MOST_PDVS:
+class Context(Struct, frozen=True):
+    """A presentation context that was accepted."""
+
+    abstract_syntax: str
+    transfer_syntax: str
+
+
+class Due(Enum):
+    """What the next fragment of one direction belongs to, for who has followed it so far (PS3.8 E.1)."""
+
+    COMMAND = auto()
+    """A command set that begins."""
+
+    REST_OF_COMMAND = auto()
+    """A command set that has begun."""
+
+    DATA_SET = auto()
+    """A data set that begins."""
+
+    REST_OF_DATA_SET = auto()
+    """A data set that has begun."""
+
+
+def dissect_p_data(
+    body: Cursor, contexts: Mapping[int, Context], due: Due | None, *, data_sets: bool = False
+) -> None:
+    """Take the PDVs apart; bytes that make none are left.
+
+    Args:
+        body: after the header of the PDU.
+        contexts: those accepted, by id.
+        due: what the first fragment belongs to; None where that is not known.
+        data_sets: take data sets apart too, as far as the fragment reaches in which one begins.
+    """
+    fragments = _Fragments(contexts, due, data_sets)
+    while body.left >= 4 and not body.is_spent:
         length = body.number(4)
         inside = body.inside(4 + length)
         problem = ""
@@ -31,17 +65,24 @@ def dissect_p_data(body: Cursor) -> None:
         elif length + 4 > body.left:
             problem = f"PDV-item-length {length} goes beyond the PDU (PS3.8 9.3.5.1)"
         inside.take(4, "PDV-item-length", str(length), problem=problem)
-        if not inside.left:
-            body.group("PDV", inside)
-            continue
-        number = inside.number(1)
-        even = "" if number & 1 else f"presentation context id {number}: it is odd (PS3.8 9.3.2.2)"
-        inside.take(1, "Presentation-context-ID", str(number), problem=even)
-        header = inside.number(1)
+        number, header = inside.number(1), inside.number(1, 1)
+        meaning = f"context {number}, {_header(header)}" if inside.left > 1 else ""
+        _context(inside, number, contexts.get(number))
         inside.take(1, "Message-control-header", f"{header:02X}H", meaning=_header(header))
-        _fragment(inside, header, whole=not problem)
-        body.group("PDV", inside, meaning=f"context {number}, {_header(header)}")
+        if not problem:
+            fragments.take(inside, number, header)
+        inside.take_rest("Fragment")
+        body.group("PDV", inside, meaning=meaning)
     body.rest("bytes that are no PDV (PS3.8 9.3.5.1)")
+
+
+def _context(inside: Cursor, number: int, context: Context | None) -> None:
+    even = "" if number & 1 else f"presentation context id {number}: it is odd (PS3.8 9.3.2.2)"
+    meaning = ""
+    if context is not None:
+        uids = (context.abstract_syntax, context.transfer_syntax)
+        meaning = ", ".join(uid_name(uid) or shorten(printable(uid), 64) for uid in uids if uid)
+    inside.take(1, "Presentation-context-ID", str(number), meaning=meaning, problem=even)
 
 
 def _header(header: int) -> str:
@@ -49,156 +90,60 @@ def _header(header: int) -> str:
     return f"{kind}, last fragment" if header & _LAST else f"{kind}, more follow"
 
 
-def _fragment(inside: Cursor, header: int, *, whole: bool) -> None:
-    odd = f"fragment of {inside.left} bytes: its length is even (PS3.8 E.1)" if inside.left & 1 else ""
-    if header & _COMMAND and header & _LAST and whole and _begins_a_command(inside):
-        command = Cursor(inside.raw, inside.position, inside.end)
-        _command(command)
+class _Fragments:
+    """Takes the fragments of one PDU, and knows what each belongs to."""
+
+    def __init__(self, contexts: Mapping[int, Context], due: Due | None, data_sets: bool) -> None:
+        self._contexts = contexts
+        self._due = due
+        self._data_sets = data_sets
+
+    def take(self, inside: Cursor, number: int, header: int) -> None:
+        """Take the fragment that is left, on this context and with this control header."""
+        odd = f"fragment of {inside.left} bytes: its length is even (PS3.8 E.1)" if inside.left & 1 else ""
+        due, is_last = self._due, bool(header & _LAST)
+        if header & _COMMAND:
+            self._due = Due.REST_OF_COMMAND
+            if is_last:
+                self._due = None
+                if due is not Due.REST_OF_COMMAND and inside.left and (due or _is_a_command(inside)):
+                    self._take_command(inside, odd)
+        else:
+            self._due = Due.COMMAND if is_last else Due.REST_OF_DATA_SET
+            context = self._contexts.get(number)
+            if self._data_sets and due is Due.DATA_SET and context is not None and inside.left:
+                data_set = inside.inside(inside.left)
+                take_data_set(data_set, context.transfer_syntax, DATA_SET_SHOWN)
+                inside.group("Fragment", data_set, meaning="a data set begins", problem=odd)
+        inside.take_rest("Fragment", problem=odd)
+
+    def _take_command(self, inside: Cursor, odd: str) -> None:
+        elements = command_elements(inside.peek(inside.left))
+        self._due = Due.DATA_SET if has_data_set(elements) else Due.COMMAND
+        command = inside.inside(inside.left)
+        take_command(command)
         inside.group("Fragment", command, meaning="a whole command set", problem=odd)
-    elif inside.left:
-        inside.take(inside.left, "Fragment", problem=odd)
 
 
-def _begins_a_command(inside: Cursor) -> bool:
-    """A command begins with element (0000,0000) or, where that is missing, with another one of group 0000."""
-    return inside.peek(2) == b"\0\0" and len(inside.peek(8)) == 8
+def _is_a_command(inside: Cursor) -> bool:
+    """Whether this is a whole command set, as far as its bytes tell: it begins with a Command Group Length, or with
+    other elements of group 0000 among which is the Command Field. The end of one that began earlier has neither,
+    unless it was cut just there."""
+    if inside.peek(8) == _GROUP_LENGTH:
+        return True
+    return inside.peek(2) == b"\0\0" and _COMMAND_FIELD in command_elements(inside.peek(inside.left))
 
 
-def dissect_command(data: bytes, offset: int = 0) -> tuple[Field, ...]:
-    """Take a command set apart, element by element.
-
-    Args:
-        data: the command set.
-        offset: what to add to the offset of each field.
-    """
-    padded = bytes(offset) + data
-    cursor = Cursor(padded, offset, len(padded))
-    _command(cursor)
-    cursor.rest()
-    return tuple(cursor.fields)
+def p_data_summary(pdu: PDataTF) -> str:
+    """What a P-DATA-TF carries, in one line: "context 1, command, last: C-ECHO-RQ, Message ID 1"."""
+    shown = [_pdv_summary(pdv) for pdv in pdu.pdvs[:_SUMMED_UP]]
+    more = len(pdu.pdvs) - _SUMMED_UP
+    return "; ".join(shown) + (f"; and {more} more PDV{'s' * (more > 1)}" if more > 0 else "")
 
 
-def _command(cursor: Cursor) -> None:
-    start, earlier = cursor.position, -1
-    elements = command_elements(cursor.raw[cursor.position : cursor.end])
-    while cursor.left >= 8:
-        group, number, length = struct.unpack("<HHI", cursor.peek(8))
-        inside = cursor.inside(8 + length)
-        problem = ""
-        if length + 8 > cursor.left:
-            problem = f"value length {length} goes beyond the command set (PS3.7 6.3.1)"
-        elif group:
-            problem = f"group {group:04X}H in a command set (PS3.7 6.3.1)"
-        elif number <= earlier:
-            problem = "elements are not in ascending order, or one is there twice (PS3.7 6.3.1)"
-        elif length & 1:
-            problem = f"value length {length}: it is even (PS3.5 7.1.1)"
-        tag = group << 16 | number
-        inside.take(4, "Tag", f"({group:04X},{number:04X})", meaning=keyword_of(tag))
-        inside.take(4, "Value-length", str(length))
-        value = inside.peek(inside.left)
-        text, meaning = _value(number, value)
-        wrong = uid_problem(value) if number in _UIDS and value and not group else ""
-        if number == 0 and not group:
-            wrong = _group_length(value, cursor, start)
-        if inside.left:
-            inside.take(inside.left, "Value", text, meaning=meaning, problem=wrong)
-        name = f"({group:04X},{number:04X}) {keyword_of(tag) or 'unknown element'}"
-        cursor.group(name, inside, value=text, meaning=meaning, problem=problem, clause="PS3.7 Annex E")
-        earlier = number if not group else earlier
-    cursor.rest("bytes that are no element (PS3.7 6.3.1)")
-    missing = _missing(elements)
-    if missing and cursor.fields:
-        cursor.mend(missing)
-
-
-def _group_length(value: bytes, cursor: Cursor, start: int) -> str:
-    if len(value) != 4:
-        return "a group length of other than 4 bytes (PS3.7 6.3.1)"
-    stated, there = struct.unpack("<I", value)[0], cursor.end - start - 12
-    return "" if stated == there else f"group length {stated}, and {there} bytes follow (PS3.7 6.3.1)"
-
-
-def _missing(elements: Mapping[int, bytes]) -> str:
-    if 0 not in elements:
-        return "no Command Group Length (0000,0000) (PS3.7 6.3.1)"
-    field = int.from_bytes(elements.get(0x0100, b""), "little")
-    message = _REQUIRED.get(field)  # type: ignore[call-overload]
-    if message is None:
-        return f"Command Field {field:04X}H is none of PS3.7 Annex E"
-    required: list[Element] = [e for e in elements_of(message).values() if e.usage == "M"]
-    missing = [keyword_of(e.tag) or f"{e.tag:04X}" for e in required if e.tag not in elements]
-    return f"missing: {', '.join(missing)} (PS3.7 9.3, 10.3)" if missing else ""
-
-
-def _value(number: int, value: bytes) -> tuple[str, str]:
-    """An element's value for a person, and what it stands for."""
-    if number in _UIDS or number == 0x0003:
-        uid = printable(value.rstrip(b"\0 ").decode("latin-1"))
-        return shorten(uid, 128), uid_name(uid)
-    if number == 0 and len(value) == 4:
-        return str(struct.unpack("<I", value)[0]), "bytes that follow"
-    if len(value) == 2 and number not in (0x0902, 0x1030, 0x0600):
-        return _us(number, struct.unpack("<H", value)[0])
-    if number in (0x0901, 0x1005):
-        tags = [struct.unpack("<HH", value[i : i + 4]) for i in range(0, len(value) - 3, 4)]
-        return " ".join(f"({g:04X},{e:04X})" for g, e in tags), ""
-    if number in (0x0600, 0x0902, 0x1030):
-        return f"'{shorten(printable(value.decode('latin-1')))}'", ""
-    return shown(value), ""
-
-
-def _us(number: int, value: int) -> tuple[str, str]:
-    match number:
-        case 0x0100:
-            return f"{value:04X}H", _command_name(value)
-        case 0x0700:
-            return f"{value:04X}H", Priority(value).name.lower() if value <= 2 else "reserved"
-        case 0x0800:
-            return f"{value:04X}H", "no data set" if value == _NO_DATA_SET else "a data set follows"
-        case 0x0900:
-            return f"{value:04X}H", describe(value)
-        case _:
-            return str(value), ""
-
-
-def _command_name(field: int) -> str:
-    try:
-        return CommandField(field).label
-    except ValueError:
-        return "unknown"
-
-
-def p_data_summary(pdu: PDataTF, abstract_syntaxes: Mapping[int, str]) -> str:
-    """What a P-DATA-TF carries, in one line."""
-    shown_pdvs = [_pdv_summary(pdv, abstract_syntaxes) for pdv in pdu.pdvs[:3]]
-    more = len(pdu.pdvs) - 3
-    return "; ".join(shown_pdvs) + (f"; and {more} more PDVs" if more > 0 else "")
-
-
-def _pdv_summary(pdv: PDV, abstract_syntaxes: Mapping[int, str]) -> str:
-    uid = abstract_syntaxes.get(pdv.presentation_context_id, "")
-    about = f" ({uid_name(uid) or shorten(printable(uid), 64)})" if uid else ""
-    where = f"context {pdv.presentation_context_id}{about}, "
+def _pdv_summary(pdv: PDV) -> str:
     last = ", last" if pdv.is_last else ""
     if not pdv.is_command:
-        return f"{where}data{last}, {len(pdv.data)} bytes"
-    if not pdv.is_last:
-        return f"{where}command, {len(pdv.data)} bytes, more follow"
-    return f"{where}command{last}: {command_summary(bytes(pdv.data))}"
-
-
-def command_summary(data: bytes) -> str:
-    """A whole command set in a few words: "C-STORE-RSP, answers Message ID 3, status 0000H"."""
-    elements = command_elements(data)
-    field = int.from_bytes(elements.get(0x0100, b""), "little")
-    if 0x0100 not in elements:
-        return "the end of a command set"
-    parts = [_command_name(field)]
-    for number, name in ((0x0110, "Message ID"), (0x0120, "answers Message ID")):
-        if len(elements.get(number, b"")) == 2:
-            parts.append(f"{name} {int.from_bytes(elements[number], 'little')}")
-    if len(elements.get(0x0900, b"")) == 2:
-        code = int.from_bytes(elements[0x0900], "little")
-        parts.append(f"status {code:04X}H")
-    return ", ".join(parts)
+        return f"context {pdv.presentation_context_id}, data{last}, {len(pdv.data)} bytes"
+    about = f": {command_summary(bytes(pdv.data))}" if pdv.is_last else f", {len(pdv.data)} bytes"
+    return f"context {pdv.presentation_context_id}, command{last}{about}"

@@ -4,9 +4,9 @@ from functools import lru_cache
 
 REJECT_RESULTS = {1: "rejected-permanent", 2: "rejected-transient"}
 REJECT_SOURCES = {
-    1: "UL service-user",
-    2: "UL service-provider (ACSE related function)",
-    3: "UL service-provider (Presentation related function)",
+    1: "service-user",
+    2: "service-provider (ACSE related function)",
+    3: "service-provider (Presentation related function)",
 }
 REJECT_REASONS = {
     (1, 1): "no-reason-given",
@@ -18,7 +18,7 @@ REJECT_REASONS = {
     (3, 1): "temporary-congestion",
     (3, 2): "local-limit-exceeded",
 }
-ABORT_SOURCES = {0: "UL service-user", 2: "UL service-provider"}
+ABORT_SOURCES = {0: "service-user", 2: "service-provider"}
 ABORT_REASONS = {
     0: "reason-not-specified",
     1: "unrecognized-PDU",
@@ -27,6 +27,7 @@ ABORT_REASONS = {
     5: "unexpected-PDU parameter",
     6: "invalid-PDU-parameter value",
 }
+PRIORITIES = {0: "medium", 1: "high", 2: "low"}
 CONTEXT_RESULTS = {
     0: "acceptance",
     1: "user-rejection",
@@ -41,6 +42,44 @@ USER_IDENTITY_TYPES = {
     4: "SAML assertion",
     5: "JSON Web Token",
 }
+
+VRS = {
+    "AE": "Application Entity",
+    "AS": "Age String",
+    "AT": "Attribute Tag",
+    "CS": "Code String",
+    "DA": "Date",
+    "DS": "Decimal String",
+    "DT": "Date Time",
+    "FD": "Floating Point Double",
+    "FL": "Floating Point Single",
+    "IS": "Integer String",
+    "LO": "Long String",
+    "LT": "Long Text",
+    "OB": "Other Byte",
+    "OD": "Other Double",
+    "OF": "Other Float",
+    "OL": "Other Long",
+    "OV": "Other 64-bit Very Long",
+    "OW": "Other Word",
+    "PN": "Person Name",
+    "SH": "Short String",
+    "SL": "Signed Long",
+    "SQ": "Sequence of Items",
+    "SS": "Signed Short",
+    "ST": "Short Text",
+    "SV": "Signed 64-bit Very Long",
+    "TM": "Time",
+    "UC": "Unlimited Characters",
+    "UI": "Unique Identifier",
+    "UL": "Unsigned Long",
+    "UN": "Unknown",
+    "UR": "URI/URL",
+    "US": "Unsigned Short",
+    "UT": "Unlimited Text",
+    "UV": "Unsigned 64-bit Very Long",
+}
+"""Value representations (PS3.5 Table 6.2-1)."""
 
 
 @lru_cache(maxsize=1024)
@@ -71,8 +110,13 @@ def vr_of(tag: int) -> str:
         return "UL" if not tag & 0xFFFF else "UN"
 
 
-def uid_problem(uid: bytes) -> str:
-    """What is wrong with the bytes of a UID (PS3.5 9.1); empty where nothing is."""
+def uid_problem(uid: bytes, *, padded: bool = False) -> str:
+    """What is wrong with the bytes of a UID (PS3.5 9.1); empty where nothing is.
+
+    Args:
+        uid: padding included.
+        padded: whether one NUL makes it even, as in command and data sets; in PDUs nothing is padded (PS3.8 F.1).
+    """
     bare = uid.rstrip(b"\0 ")
     if not bare:
         return "no UID at all (PS3.5 9.1)"
@@ -85,6 +129,11 @@ def uid_problem(uid: bytes) -> str:
         return "UID with an empty component (PS3.5 9.1)"
     if any(len(part) > 1 and part.startswith(b"0") for part in components):
         return "UID with a component that begins with 0 (PS3.5 9.1)"
+    padding = uid[len(bare) :]
+    if padding and not padded:
+        return "UID that is padded: in a PDU it is not (PS3.8 F.1)"
+    if padding and (len(bare) % 2 == 0 or padding != b"\0"):
+        return "UID padded with something else than one NUL to an even length (PS3.5 9.1)"
     return ""
 
 

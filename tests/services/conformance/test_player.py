@@ -5,8 +5,9 @@ from raw_bytes import IMPLICIT, RELEASE_RP, VERIFICATION, abort
 from scripted import HOST, WAIT, scripted
 from services.conformance.case import Case, case
 from services.conformance.connection import Move
+from services.conformance.conversation import Conversation
 from services.conformance.player import lives, missing, play
-from services.conformance.steps import Expect, Send, pause, reconnect
+from services.conformance.steps import Do, Expect, Send, pause, reconnect
 from services.conformance.target import Offer, Service, Target
 from services.conformance.verdict import Verdict
 
@@ -90,5 +91,18 @@ def test_a_peer_that_does_not_serve_does_not_live(loop_factory: LoopFactory) -> 
         async with scripted((abort(0, 0),)) as (port, received):
             assert "got abort 0/0" in await lives(_target(port), patience=0.3)
             assert len(received) > 1, "it was not tried again"
+
+    run(main(), loop_factory)
+
+
+def test_a_defect_of_a_case_ends_that_case_alone(loop_factory: LoopFactory) -> None:
+    async def break_down(conversation: Conversation) -> None:
+        raise KeyError("a defect")
+
+    async def main() -> None:
+        async with scripted(()) as (port, _):
+            result = await play(case("ul-1", TITLE, CLAUSE, Do("breaks down", break_down)), _target(port))
+            assert result.verdict is Verdict.INCONCLUSIVE
+            assert "the tester itself failed: KeyError: 'a defect'" in str(result.findings[0])
 
     run(main(), loop_factory)
