@@ -22,6 +22,8 @@ from services.trace.reading import MessageReader, PDUReader, ReadMessage, ReadPD
 
 _CHUNK = 1 << 16
 _KEPT_OF_A_CONNECTION = 4 << 20
+_FAREWELL = 0.5
+"""How long a connection may take to close in order, in seconds."""
 _CLOSED = (OSError, ValueError)
 """What setting an option of a closed socket raises: uvloop says ValueError."""
 
@@ -221,9 +223,13 @@ class Connection:
         if self._over is None:
             self._note(Move.CLOSED)
         self._writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(1.0):
+        try:
+            async with asyncio.timeout(_FAREWELL):
                 await self._writer.wait_closed()
+        except TimeoutError:
+            self._writer.transport.abort()  # a peer that answers no close_notify would keep it open for half a minute
+        except OSError:
+            pass
 
     def reset(self) -> None:
         """Break it (RST)."""

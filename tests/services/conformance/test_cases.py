@@ -5,12 +5,17 @@ Each side is played once for the whole module; then every case is a test of its 
 
 import asyncio
 import json
+import ssl
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import uvloop
 from msgspec.structs import replace
 
 from agreeable import agreeable
+from certificates import self_signed, server_context
 from loops import run
 from peers import free_port
 from servers import running_server
@@ -26,46 +31,73 @@ from services.conformance.verdict import Verdict
 from services.conformance.wellformed import WELL_FORMED, judge
 
 ARTIM = 1.0
-NOT_OFFERED = frozenset({Service.FIND, Service.GET, Service.MOVE, Service.TLS})
-"""What our server does not offer yet, or not on a plain port: those cases are calibrated on other peers."""
+NOT_OFFERED = frozenset({Service.FIND, Service.GET, Service.MOVE})
+"""What our server does not offer yet: those cases are calibrated on other peers."""
 
 _each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 
 
 @pytest.fixture(scope="module")
 def with_us(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CaseResult]:
-    """What our own server did in each case."""
-    directory = tmp_path_factory.mktemp("conformance")
+    """What our own server did in each case: those about TLS on a TLS port, the others on a plain one."""
+    plain, over_tls = (tmp_path_factory.mktemp(name) for name in ("plain", "tls"))
+    certificate, key = self_signed(over_tls)
+    tls = ("--tls", "--tls-certificate", str(certificate), "--tls-private-key", str(key))
+    with running_server(plain, *_options(plain)) as server:
+        found = _played_on(server.port, [case for case in CASES if Service.TLS not in case.needs])
+    with running_server(over_tls, *_options(over_tls), *tls) as server:
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        found |= _played_on(server.port, [case for case in CASES if Service.TLS in case.needs], trusting)
+    return found
+
+
+def _options(directory: Path) -> tuple[str, ...]:
     config = directory / "config.json"
-    timers = {"artim": ARTIM, "artimClose": ARTIM}
+    timers = {"artim": ARTIM, "artimClose": ARTIM, "tlsHandshake": ARTIM}
     config.write_text(json.dumps({"timers": timers, "allowedCallingAETitles": ["CONFORMANCE"]}))
-    with running_server(directory, "--config", str(config), "--durability", "process") as server:
-        return {
-            result.case.id: result
-            for result in run(_run_all(server.port), uvloop.new_event_loop, deadline=110)
-        }
+    return ("--config", str(config), "--durability", "process")
 
 
-async def _run_all(port: int) -> list[CaseResult]:
-    target = Target(
-        host="127.0.0.1", port=port, called_ae=b"SERVER", artim=ARTIM, allow_write=True, run=new_run()
-    )
-    await probe(target)
-    return (await run_cases(CASES, target, max_time=100.0)).results
+def _played_on(port: int, cases: Sequence[Case], tls: ssl.SSLContext | None = None) -> dict[str, CaseResult]:
+    async def play_them() -> list[CaseResult]:
+        target = Target(
+            host="localhost",
+            port=port,
+            called_ae=b"SERVER",
+            tls=tls,
+            artim=ARTIM,
+            allow_write=True,
+            run=new_run(),
+        )
+        await probe(target)
+        return (await run_cases(cases, target, max_time=100.0)).results
+
+    return {result.case.id: result for result in run(play_them(), uvloop.new_event_loop, deadline=110)}
 
 
 @pytest.fixture(scope="module")
-def with_agreeable() -> dict[str, CaseResult]:
-    """What the acceptor that agrees to everything did in each case."""
-    return {result.case.id: result for result in run(_play_all(), uvloop.new_event_loop, deadline=110)}
+def with_agreeable(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CaseResult]:
+    """What the acceptor that agrees to everything did in each case, to every version and suite of TLS too."""
+    certificate, key = self_signed(tmp_path_factory.mktemp("agreeable"))
+    results = run(_play_all(_agreeing_to_all(certificate, key)), uvloop.new_event_loop, deadline=110)
+    return {result.case.id: result for result in results}
 
 
-async def _play_all() -> list[CaseResult]:
+def _agreeing_to_all(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = server_context(certificate, key)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
+    return context
+
+
+async def _play_all(tls: ssl.SSLContext) -> list[CaseResult]:
     everything = [uid for uids in SYNTAXES.values() for uid in uids] + list(STORAGE_CLASSES)
-    async with agreeable() as port:
+    async with agreeable() as plain_port, agreeable(tls=tls) as tls_port:
         target = Target(
             host="127.0.0.1",
-            port=port,
+            port=plain_port,
             called_ae=b"SERVER",
             timeout=0.4,
             quiet=0.1,
@@ -75,13 +107,20 @@ async def _play_all() -> list[CaseResult]:
             run=new_run(),
             offer=Offer(accepted={uid: (IMPLICIT,) for uid in everything}),
         )
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        over_tls = replace(target, port=tls_port, tls=trusting)
         places = asyncio.Semaphore(24)
 
         async def one(case: Case) -> CaseResult:
+            where = over_tls if Service.TLS in case.needs else target
             async with places:
-                return await play(case, replace(target, move_port=free_port()), longest=20.0)
+                return await play(case, replace(where, move_port=free_port()), longest=20.0)
 
-        results = await asyncio.gather(*(one(case) for case in CASES if case is not WELL_FORMED))
+        cases = [case for case in CASES if case is not WELL_FORMED]
+        light = [case for case in cases if case.suite is not Suite.ENDURANCE]
+        results = await asyncio.gather(*map(one, light))
+        results += [await one(case) for case in cases if case.suite is Suite.ENDURANCE]
         return [judge(results), *results]
 
 

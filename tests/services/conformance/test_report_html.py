@@ -197,8 +197,9 @@ def test_what_the_tester_does_wrong_is_no_fault_of_the_peer() -> None:
     run = a_run()
     run.results = [replace(run.results[1], connections=(garbage,))]
     found = part_of(render(run), "ul-2a")
-    assert '<span class="note">The tester: ' in found
-    assert '<span class="problem">' not in found
+    wrong = re.findall(r'class="entry (\w+) by-(\w+) wrong"', found)
+    assert wrong == [("event", "acceptor")]  # it closed where an A-ABORT was due
+    assert '<span class="note">The tester: unrecognized PDU' in found
 
 
 def test_many_connections_are_not_all_shown() -> None:

@@ -116,7 +116,9 @@ _SUITES = (
 
 
 async def _long_modulus(conversation: Conversation) -> None:
-    flight, _ = await say(conversation, records(client_hello(0x009E, 0x009F, 0xCCAA, 0x0067, 0x0033, 0x0039)))
+    flight, end = await say(
+        conversation, records(client_hello(0x009E, 0x009F, 0xCCAA, 0x0067, 0x0033, 0x0039))
+    )
     why = "shorter ones can be broken (RFC 9325 4.4)"
     if is_refusal(flight, end):
         return

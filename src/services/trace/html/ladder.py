@@ -12,7 +12,7 @@ from services.trace.html.views import Views
 from services.trace.inference import Step
 from services.trace.reading import ReadMessage
 
-MOST_ROWS = 5000
+MOST_ROWS = 4000
 """How many rows the ladders of one page have in all."""
 
 _FOLDED_FROM = 3

@@ -20,7 +20,7 @@ SHOWN_OF_OTHERS = 16384
 SHOWN_AT_LEAST = 64
 """How many it shows once it has grown large."""
 
-LARGEST = 6 << 20
+LARGEST = 5 << 20
 """How large the bytes and fields of one page become, roughly, in bytes of the page."""
 
 _MOST_ELEMENTS = 1000

@@ -25,6 +25,7 @@ class TracePage {
   open(association) {
     if (association === this.association) return;
     this.stop();
+    this.ladder?.deselect();
     this.association = association;
     for (const part of document.querySelectorAll("[data-association]")) {
       const isThis = Number(part.dataset.association) === association + 1;
