@@ -23,7 +23,8 @@ from services.trace.reading import MessageReader, PDUReader, ReadMessage, ReadPD
 _CHUNK = 1 << 16
 _KEPT_OF_A_CONNECTION = 4 << 20
 _FAREWELL = 0.5
-"""How long a connection may take to close in order, in seconds."""
+_TLS_FAREWELL = 0.05
+"""How long a connection may take to close in order, in seconds; with TLS, for the peer's close_notify."""
 _CLOSED = (OSError, ValueError)
 """What setting an option of a closed socket raises: uvloop says ValueError."""
 
@@ -224,7 +225,7 @@ class Connection:
             self._note(Move.CLOSED)
         self._writer.close()
         try:
-            async with asyncio.timeout(_FAREWELL):
+            async with asyncio.timeout(_FAREWELL if self.tls_version is None else _TLS_FAREWELL):
                 await self._writer.wait_closed()
         except TimeoutError:
             self._writer.transport.abort()  # a peer that answers no close_notify would keep it open for half a minute

@@ -154,6 +154,7 @@ _STALLED = tuple(
         closes_in_time(title, what, delay=delay),
         needs=TLS,
         waits=True,
+        note="How long a handshake may take is the peer's own matter: --artim tells how long to wait at the most.",
     )
     for letter, title, what, delay in (
         ("a", "nothing", b"", 0.0),
