@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from dul.pdus import PDataTF
 from services.conformance.case import Case, case
 from services.conformance.connection import Move
 from services.conformance.conversation import Conversation
@@ -9,7 +10,7 @@ from services.conformance.results import CaseResult, PlayedConnection
 from services.conformance.steps import Do
 from services.conformance.verdict import Finding, Verdict
 from services.trace.dissect import dissect
-from services.trace.reading import PDUReader, ReadPDU
+from services.trace.reading import MessageReader, PDUReader, ReadPDU
 
 _MOST_FINDINGS = 50
 
@@ -63,18 +64,20 @@ def judge(results: Iterable[CaseResult]) -> CaseResult:
 
 def _problems(connection: PlayedConnection, move: Move) -> Iterator[str]:
     """What is wrong with the PDUs of one direction."""
-    reader = PDUReader()
+    reader, messages = PDUReader(), MessageReader()
     for exchange in connection.exchanges:
         if exchange.move is not move:
             continue
         for read in reader.feed(exchange.data):
-            yield from _of(read)
+            yield from _of(read, messages)
     if reader.incomplete and not connection.cut:
         yield f"{len(reader.incomplete)} bytes of a PDU that does not end (PS3.8 9.3.1)"
 
 
-def _of(read: ReadPDU) -> Iterator[str]:
-    dissection = dissect(read)
+def _of(read: ReadPDU, messages: MessageReader) -> Iterator[str]:
+    dissection = dissect(read, due=messages.due)
+    if isinstance(read.pdu, PDataTF):
+        messages.feed(read.pdu)
     for problem in dissection.problems:
         yield f"{dissection.name}: {problem}"
     if dissection.error and not dissection.problems:

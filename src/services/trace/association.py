@@ -255,7 +255,7 @@ class AssociationTrace:
         if self._count == 1 and self._midway and not self._one_direction:
             assume(self._ends, sender, read.raw[0])
         contexts = self.contexts if self._agreement is not None else None
-        dissection = dissect(read, contexts)
+        dissection = dissect(read, contexts, due=self._directions[sender].messages.due)
         problems = list(dissection.problems)
         if read.pdu is None and not problems:
             problems.append(dissection.error or str(read.error))

@@ -1,7 +1,6 @@
 """P-DATA-TF: presentation data values, and the command and data sets in them (PS3.8 9.3.5, Annex E)."""
 
 from collections.abc import Mapping
-from enum import Enum, auto
 
 from msgspec import Struct
 
@@ -11,7 +10,7 @@ from services.trace.cursor import Cursor
 from services.trace.dissect_command import command_summary, dissect_command, has_data_set, take_command
 from services.trace.dissect_data_set import DATA_SET_SHOWN, take_data_set
 from services.trace.names import uid_name
-from services.trace.reading import command_elements
+from services.trace.reading import Due, command_elements
 
 __all__ = ["Context", "Due", "dissect_command", "dissect_p_data", "p_data_summary"]
 
@@ -26,22 +25,6 @@ class Context(Struct, frozen=True):
 
     abstract_syntax: str
     transfer_syntax: str
-
-
-class Due(Enum):
-    """What the next fragment of one direction belongs to, for who has followed it so far (PS3.8 E.1)."""
-
-    COMMAND = auto()
-    """A command set that begins."""
-
-    REST_OF_COMMAND = auto()
-    """A command set that has begun."""
-
-    DATA_SET = auto()
-    """A data set that begins."""
-
-    REST_OF_DATA_SET = auto()
-    """A data set that has begun."""
 
 
 def dissect_p_data(

@@ -4,6 +4,7 @@ What `dul` and `dimse` read strictly, to refuse it, is read here to be shown: no
 read is handed over with the reason. Kept small on purpose: what a PDU or message means is for others.
 """
 
+from enum import Enum, auto
 from struct import Struct as Layout
 
 from msgspec import Struct
@@ -117,6 +118,22 @@ class ReadMessage(Struct, frozen=True):
     fragments: int
 
 
+class Due(Enum):
+    """What the next fragment of one direction belongs to, for who has followed it so far (PS3.8 E.1)."""
+
+    COMMAND = auto()
+    """A command set that begins."""
+
+    REST_OF_COMMAND = auto()
+    """A command set that has begun."""
+
+    DATA_SET = auto()
+    """A data set that begins."""
+
+    REST_OF_DATA_SET = auto()
+    """A data set that has begun."""
+
+
 class MessageReader:
     """Joins the fragments of one direction to messages (PS3.8 Annex E)."""
 
@@ -132,11 +149,19 @@ class MessageReader:
         self._decoded: Message | None = None
         self._error = ""
         self._in_data = False
+        self._has_data_begun = False
 
     @property
     def in_message(self) -> bool:
         """True while a message has begun and not ended."""
         return self._fragments > 0
+
+    @property
+    def due(self) -> Due:
+        """What the next fragment belongs to, if its sender keeps to the order (PS3.8 E.1)."""
+        if self._in_data:
+            return Due.REST_OF_DATA_SET if self._has_data_begun else Due.DATA_SET
+        return Due.REST_OF_COMMAND if self._fragments else Due.COMMAND
 
     def feed(self, pdu: PDataTF) -> list[ReadMessage]:
         """Take the next P-DATA-TF; return the messages it completed.
@@ -162,6 +187,7 @@ class MessageReader:
         self._context_id = context_id
         self._fragments += 1
         if self._in_data:
+            self._has_data_begun = True
             self._data_length += len(data)
             self._data += data[: max(0, KEPT_OF_A_DATA_SET - len(self._data))]
             return self._end() if is_last else None

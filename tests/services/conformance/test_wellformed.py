@@ -1,6 +1,6 @@
 """What the peer sent in all cases, judged field by field."""
 
-from raw_bytes import RELEASE_RP, RELEASE_RQ, a_associate_rq, c_echo_rq, message, pdu
+from raw_bytes import RELEASE_RP, RELEASE_RQ, a_associate_rq, c_echo_rq, message, p_data, pdu, pdv
 from runs import a_run
 from services.conformance.connection import Exchange, Move
 from services.conformance.results import CaseResult, PlayedConnection
@@ -48,3 +48,10 @@ def test_an_answer_to_something_wrong_is_not_judged() -> None:
 def test_a_pdu_that_does_not_end_is_wrong_unless_it_was_not_kept() -> None:
     assert judge([_result(RELEASE_RQ, RELEASE_RP[:7])]).verdict is Verdict.FAIL
     assert judge([_result(RELEASE_RQ, RELEASE_RP[:7], cut=True)]).verdict is Verdict.PASS
+
+
+def test_a_command_cut_between_two_elements_is_one_command() -> None:
+    answer = c_echo_rq(7)
+    at = 12 + 8 + 18  # behind the Affected SOP Class UID
+    pieces = p_data(pdv(1, 1, answer[:at])) + p_data(pdv(1, 3, answer[at:]))
+    assert judge([_result(RELEASE_RQ, pieces)]).verdict is Verdict.PASS

@@ -23,6 +23,7 @@ from raw_bytes import (
 )
 from services.trace.reading import (
     KEPT_OF_A_DATA_SET,
+    Due,
     MessageReader,
     PDUReader,
     ReadMessage,
@@ -155,3 +156,15 @@ def test_the_elements_of_a_command_are_read_as_far_as_they_go() -> None:
 
 def test_an_abort_is_an_abort() -> None:
     assert isinstance(read_pdu(abort(9, 9)).pdu, AAbort)
+
+
+def test_what_is_due_next_is_known() -> None:
+    reader = MessageReader()
+    found = [reader.due]
+    command_set = c_store_rq(8)
+    for each in (pdv(3, 1, command_set[:20]), pdv(3, 3, command_set[20:]), pdv(3, 0, b""), pdv(3, 2, b"ab")):
+        decoded = read_pdu(p_data(each)).pdu
+        assert isinstance(decoded, PDataTF)
+        reader.feed(decoded)
+        found.append(reader.due)
+    assert found == [Due.COMMAND, Due.REST_OF_COMMAND, Due.DATA_SET, Due.REST_OF_DATA_SET, Due.COMMAND]
