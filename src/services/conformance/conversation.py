@@ -119,11 +119,11 @@ class Conversation:
                     raise Over
             return
         if any(matches(event.text, pattern) for pattern in tolerated):
-            self.tolerate(strict, event.text, why)
+            self.tolerate(in_words(strict), event.text, why)
             if matches(event.text, "|".join(TERMINAL)):
                 raise Over
             return
-        self.fail(strict, event.text, why)
+        self.fail(in_words(strict), event.text, why)
 
     def tolerate(self, expected: str, got: str, why: str = "") -> None:
         """Note a deviation that the standard or the field leaves room for."""
@@ -148,6 +148,11 @@ class Conversation:
     def is_over(self) -> bool:
         """The peer has ended the current connection."""
         return not self.connections or self.last in OVER
+
+
+def in_words(pattern: str) -> str:
+    """A pattern for a person: its alternatives with "or" between them."""
+    return pattern.replace("|", " or ")
 
 
 def matches(text: str, pattern: str) -> bool:

@@ -16,7 +16,7 @@ from services.conformance.building import (
     context,
     message,
 )
-from services.conformance.conversation import Check, Conversation
+from services.conformance.conversation import Check, Conversation, in_words
 from services.conformance.target import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE, Target
 
 Bytes: TypeAlias = bytes | Callable[[Target], bytes]
@@ -93,9 +93,9 @@ class Expect(Step):
         self.check = check
 
     def describe(self) -> str:
-        also = f" (tolerated: {', '.join(self.tolerated)})" if self.tolerated else ""
+        also = f" (tolerated: {', '.join(map(in_words, self.tolerated))})" if self.tolerated else ""
         checked = f", {check_title(self.check)}" if self.check is not None else ""
-        return f"expects {self.strict}{checked}{also}"
+        return f"expects {in_words(self.strict)}{checked}{also}"
 
     async def run(self, conversation: Conversation) -> None:
         within = self.within(conversation.target) if callable(self.within) else self.within
