@@ -1,13 +1,17 @@
 """What the README shows runs as it stands there."""
 
+import importlib
 import re
+import shlex
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
 from pydicom.data import get_testdata_file
+from typer.testing import CliRunner
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 PORT = "11112"
@@ -59,3 +63,33 @@ def test_the_examples_are_as_short_as_they_are_said_to_be() -> None:
     for containing in ("SCP(", "associate("):
         lines = [line for line in example(containing).splitlines() if line.strip()]
         assert len(lines) <= 13
+
+
+COMMAND = re.compile(r"^(?:\.venv/bin/)?(dicom-[a-z]+) ([^#\n]*)", re.MULTILINE)
+
+
+def commands() -> list[list[str]]:
+    """Every line of the README that calls a command of ours, without its comment."""
+    shell = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
+    return [[name, *shlex.split(rest)] for name, rest in COMMAND.findall(shell)]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_option_of_every_command_exists(words: list[str]) -> None:
+    app = importlib.import_module(f"services.cli.{words[0].removeprefix('dicom-')}").app
+    groups = [word for word in words[1:2] if not word.startswith(("-", "pacs:"))]
+    text = CliRunner().invoke(app, [*groups, "--help"]).stdout
+    assert text.startswith("Usage:"), f"no such command: {' '.join(words[:2])}"
+    for word in words[1:]:
+        if word.startswith("-"):
+            assert re.search(rf"(?<!\S){re.escape(word)}[ ,]", text), f"{word} is no option of {words[0]}"
+
+
+def test_the_commands_of_the_readme_are_found() -> None:
+    assert {words[0] for words in commands()} == {
+        "dicom-conformance",
+        "dicom-echo",
+        "dicom-send",
+        "dicom-server",
+        "dicom-trace",
+    }
