@@ -166,6 +166,7 @@ CASES: tuple[Case, ...] = (
         echo(),
         needs=_NEEDS,
         writes=True,
+        note="A C-CANCEL names its request by Message ID; one that names no request has nothing to do to another.",
     ),
     case(
         "query-137d",
