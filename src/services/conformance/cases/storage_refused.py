@@ -107,8 +107,8 @@ def _no_uid() -> Iterator[Case]:
             note="No SCP is obliged to look; storing it is tolerated, where it could not name a file outside of the "
             "archive."
             if name in _HARMLESS
-            else "A name of a file, or no UID at all: an archive that keeps it under its UID has to refuse it, and one that "
-            "does not has no reason to take it. To say 0000 is to promise an instance nobody can ask for by a valid UID.",
+            else "A path of a file, or no UID at all: to say 0000 is to promise an instance that nobody can ask for "
+            "by a valid UID.",
         )
     for name, what, uid in (
         ("120e", "has an empty component, '1..2'", lambda target: target.uid(120, 5) + b"..2"),
