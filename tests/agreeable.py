@@ -37,7 +37,7 @@ async def agreeable(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
         assert task is not None
         connections.add(task)
         with suppress(OSError, asyncio.CancelledError):
-            await _agree(reader, writer)
+            await agree(reader, writer)
         writer.close()
 
     server = await asyncio.start_server(serve, HOST, 0, ssl=tls)
@@ -50,7 +50,8 @@ async def agreeable(*, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
         await asyncio.gather(*connections, return_exceptions=True)
 
 
-async def _agree(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def agree(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Agree to everything that comes; never ends of its own accord."""
     pdus, messages = PDUReader(), MessageReader()
     while True:
         data = await reader.read(1 << 16)

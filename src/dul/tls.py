@@ -35,7 +35,7 @@ class TLSDoor:
         self._context = context
         self._timeout = timeout
         self._failed = failed
-        self._handshakes: dict[asyncio.Task[None], None] = {}  # oldest first
+        self._handshakes: dict[asyncio.Task[None], str] = {}  # with the peer's address; oldest first
 
     def upgrading(self, new_provider: NewProvider) -> Callable[[], asyncio.Protocol]:
         """A protocol factory for `loop.create_server`: the providers are made once their handshakes succeeded."""
@@ -49,18 +49,43 @@ class TLSDoor:
     def begin(self, transport: asyncio.BaseTransport, new_provider: NewProvider) -> None:
         """Take the connection of a plain transport, and do the handshake in a task of its own."""
         if len(self._handshakes) >= MOST_HANDSHAKES:
-            next(iter(self._handshakes)).cancel()
+            self._give_up_the_oldest()
         peer = address_of(transport)
-        sock = transport.get_extra_info("socket").dup()
+        try:
+            sock = transport.get_extra_info("socket").dup()
+        except OSError as error:  # no file descriptor is left
+            cast(asyncio.Transport, transport).abort()
+            if self._failed is not None:
+                self._failed(peer, error)
+            return
         sock.setblocking(False)
         # It has read nothing yet, and the connection lives on in `sock`. uvloop's transports are asyncio's in all
         # but their base class.
         cast(asyncio.Transport, transport).abort()
-        task = asyncio.get_running_loop().create_task(self._shake_hands(sock, peer, new_provider))
-        self._handshakes[task] = None
-        task.add_done_callback(lambda done: self._handshakes.pop(done, None))
+        begun_with = [sock]
+        task = asyncio.get_running_loop().create_task(self._shake_hands(begun_with, peer, new_provider))
+        self._handshakes[task] = peer
 
-    async def _shake_hands(self, sock: socket.socket, peer: str, new_provider: NewProvider) -> None:
+        def over(done: asyncio.Task[None]) -> None:
+            self._handshakes.pop(done, None)
+            for left in begun_with:  # it was given up before its first step
+                left.close()
+
+        task.add_done_callback(over)
+
+    def _give_up_the_oldest(self) -> None:
+        oldest = next(iter(self._handshakes))
+        peer = self._handshakes.pop(oldest)  # at once, so that the next one does not give up the same
+        oldest.cancel()
+        if self._failed is not None:
+            self._failed(
+                peer, ConnectionAbortedError(f"given up, {MOST_HANDSHAKES} newer ones are under way")
+            )
+
+    async def _shake_hands(
+        self, begun_with: list[socket.socket], peer: str, new_provider: NewProvider
+    ) -> None:
+        sock = begun_with.pop()
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 new_provider, sock, ssl=self._context, ssl_handshake_timeout=self._timeout

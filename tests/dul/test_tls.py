@@ -1,6 +1,8 @@
 """TLS handshakes: those that fail are told, and none waits for another."""
 
 import asyncio
+import errno
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -104,5 +106,69 @@ def test_no_more_handshakes_run_than_are_allowed(
                 )
             for _, writer in (*silent, (None, served)):
                 writer.close()
+
+    run(main(), loop_factory)
+
+
+class _NoSocket:
+    """A socket that cannot be duplicated: the process has no file descriptor left."""
+
+    def dup(self) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+class _Transport(asyncio.Transport):
+    """A plain transport of a connection that was just accepted."""
+
+    def __init__(self, sock: object) -> None:
+        super().__init__({"socket": sock, "peername": ("127.0.0.1", 4711)})
+        self.is_aborted = False
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_a_connection_that_no_descriptor_is_left_for_is_closed_and_told(
+    tmp_path: Path, loop_factory: LoopFactory
+) -> None:
+    async def main() -> None:
+        told = Told()
+        certificate, key = self_signed(tmp_path)
+        connection = _Transport(_NoSocket())
+        TLSDoor(server_context(certificate, key), failed=told).begin(connection, asyncio.BufferedProtocol)
+        assert connection.is_aborted
+        ((peer, error),) = told
+        assert (peer, error.args[0]) == ("127.0.0.1:4711", errno.EMFILE)
+
+    run(main(), loop_factory)
+
+
+def test_connections_that_come_in_one_turn_of_the_loop_each_give_up_another(
+    tmp_path: Path, loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door_module, "MOST_HANDSHAKES", 2)
+
+    async def main() -> None:
+        certificate, key = self_signed(tmp_path)
+        told = Told()
+        door = TLSDoor(server_context(certificate, key), failed=told)
+        pairs = [socket.socketpair() for _ in range(5)]
+        for ours, _ in pairs:
+            door.begin(_Transport(ours), asyncio.BufferedProtocol)
+        for ours, _ in pairs:
+            ours.close()
+        async with asyncio.timeout(5):
+            for _, theirs in pairs[:3]:
+                theirs.setblocking(False)
+                assert await asyncio.get_running_loop().sock_recv(theirs, 1) == b""
+        assert len(told) == 3
+        for _, theirs in pairs[3:]:
+            theirs.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                theirs.recv(1)
+        door.close()
+        await asyncio.sleep(0)
+        for _, theirs in pairs:
+            theirs.close()
 
     run(main(), loop_factory)

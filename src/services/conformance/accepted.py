@@ -209,8 +209,9 @@ class Association(Conversation):
         self.outstanding.pop(message_id, None)
 
     def answered_early(self, message_id: int) -> None:
-        """Note that a request got its final response before all of its data set came."""
+        """Note that a request got its final response before all of its data set was looked at."""
         self._answered_early.add(message_id)
+        self.answered(message_id)
 
     # -- what comes of it
 

@@ -8,11 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from services.conformance.associate_bytes import RawAssociate as RawAssociate
 from services.conformance.associate_bytes import RawContext as RawContext
-from services.conformance.associate_bytes import answered as answered
-from services.conformance.associate_bytes import asked as asked
-from services.conformance.associate_bytes import pdus as pdus
+from services.conformance.associate_bytes import answered, asked, pdus
 from services.conformance.associate_bytes import received as received
-from services.conformance.associate_bytes import sent as sent
 from services.conformance.associate_bytes import split as split
 from services.conformance.associate_bytes import uid as uid
 from services.conformance.building import APPLICATION_CONTEXT

@@ -105,7 +105,6 @@ class Connection:
         self._events: deque[Event] = deque()
         self._over: Event | None = None
         self._note(Move.OPENED)
-        self._acknowledge_at_once()
 
     @classmethod
     async def open(
@@ -120,7 +119,9 @@ class Connection:
             reader, writer = await asyncio.open_connection(
                 host, port, ssl=tls, server_hostname=host if tls is not None else None
             )
-        return cls(reader, writer, number)
+        connection = cls(reader, writer, number)
+        connection._acknowledge_at_once()
+        return connection
 
     @property
     def is_over(self) -> bool:

@@ -18,6 +18,7 @@ class Service(StrEnum):
     FIND = "find"
     GET = "get"
     MOVE = "move"
+    WORKLIST = "worklist"
     TLS = "TLS"
 
 
@@ -129,12 +130,14 @@ class Target(Struct, kw_only=True):
 STUDY_ROOT_FIND = b"1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_ROOT_MOVE = b"1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_ROOT_GET = b"1.2.840.10008.5.1.4.1.2.2.3"
+MODALITY_WORKLIST = b"1.2.840.10008.5.1.4.31"
 
 SYNTAXES = {
     Service.VERIFICATION: (VERIFICATION,),
     Service.FIND: (STUDY_ROOT_FIND,),
     Service.MOVE: (STUDY_ROOT_MOVE,),
     Service.GET: (STUDY_ROOT_GET,),
+    Service.WORKLIST: (MODALITY_WORKLIST,),
 }
 """Abstract syntaxes by which a peer shows that it offers a service."""
 

@@ -38,7 +38,7 @@ from services.trace.recording import (
 )
 
 MOST_QUEUED = 64 << 20
-"""Bytes that may wait to be written; an association that sends more meanwhile is recorded no further."""
+"""Bytes of memory that may wait to be written; an association that sends more meanwhile is recorded no further."""
 
 _CLOSE_WITHIN = 10.0
 
@@ -77,7 +77,7 @@ class Recorder:
             # Each of the two is counted up in one thread only, so that no lock is needed.
             if self._put_bytes - self._recordings.taken_bytes > MOST_QUEUED:
                 return False
-            self._put_bytes += len(item.data)
+            self._put_bytes += item.memory
         self._queue.put(item)
         return True
 

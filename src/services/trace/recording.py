@@ -28,6 +28,10 @@ Report: TypeAlias = Callable[[str, dict[str, object]], object]
 """Writes a line of the log: an event and its fields."""
 
 
+ITEM_MEMORY = 400
+"""What a `RecordedBytes` takes beside its data, roughly, in bytes."""
+
+
 class RecordingOptions(Struct, frozen=True, kw_only=True):
     """What is recorded, and how much of the disk it may take; sizes in bytes.
 
@@ -97,6 +101,11 @@ class RecordedBytes(Struct, frozen=True):
     at: float
     is_pdu: bool
 
+    @property
+    def memory(self) -> int:
+        """What it takes while it waits, in bytes: of the smallest PDUs most is not their data."""
+        return len(self.data) + ITEM_MEMORY
+
 
 class RecordedEnd(Struct, frozen=True):
     """The end of a recording: the connection was closed by one side, or, on `overrun`, bytes had to be left out."""
@@ -112,7 +121,7 @@ class Recordings:
     """All files of a directory.
 
     Attributes:
-        taken_bytes: how many were taken so far; may be read in another thread.
+        taken_bytes: the memory of all that were taken so far (`RecordedBytes.memory`); may be read in another thread.
     """
 
     def __init__(self, options: RecordingOptions, report: Report) -> None:
@@ -130,7 +139,7 @@ class Recordings:
         recording = item.recording
         try:
             if isinstance(item, RecordedBytes):
-                self.taken_bytes += len(item.data)
+                self.taken_bytes += item.memory
                 self._add(item)
             elif recording in self._open:
                 self._end(item)

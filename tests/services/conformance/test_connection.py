@@ -1,5 +1,7 @@
 """One connection of the tester."""
 
+import os
+
 import pytest
 
 from loops import LoopFactory, run
@@ -179,3 +181,30 @@ def test_bytes_can_be_sent_in_pieces(loop_factory: LoopFactory) -> None:
             assert bytes(received[0]) == b"abcde"
 
     run(main(), loop_factory)
+
+
+def test_the_socket_beneath_can_be_had(loop_factory: LoopFactory) -> None:
+    async def scenario() -> None:
+        async with scripted([CLOSE]) as (port, received):
+            connection = await Connection.open(HOST, port, tls=None, timeout=5)
+            os.write(connection.descriptor, b"beneath")
+            assert await connection.receive(5) is CLOSED
+            assert received == [b"beneath"]
+            await connection.close()
+
+    run(scenario(), loop_factory)
+
+
+def test_what_goes_beyond_what_is_kept_leaves_no_trace(loop_factory: LoopFactory) -> None:
+    async def scenario() -> None:
+        async with scripted([WAIT]) as (port, _):
+            connection = await Connection.open(HOST, port, tls=None, timeout=5)
+            for _ in range(7):
+                await connection.send(bytes(1 << 20))
+            await connection.close()
+            sent = [each for each in connection.exchanges if each.move is Move.SENT]
+            assert connection.cut
+            assert sum(len(each.data) for each in sent) == 4 << 20
+            assert len(sent) == 5
+
+    run(scenario(), loop_factory)

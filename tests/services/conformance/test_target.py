@@ -5,7 +5,14 @@ import ssl
 import pytest
 
 from raw_bytes import CT_IMAGE, IMPLICIT, VERIFICATION, pdus_of
-from services.conformance.target import STORAGE_CLASSES, STUDY_ROOT_FIND, Offer, Service, Target
+from services.conformance.target import (
+    MODALITY_WORKLIST,
+    STORAGE_CLASSES,
+    STUDY_ROOT_FIND,
+    Offer,
+    Service,
+    Target,
+)
 
 
 def _target(**fields: object) -> Target:
@@ -33,6 +40,7 @@ def test_uids_are_of_the_run() -> None:
         ({VERIFICATION: (IMPLICIT,)}, {Service.VERIFICATION}),
         ({STORAGE_CLASSES[2]: (IMPLICIT,)}, {Service.STORAGE}),
         ({STUDY_ROOT_FIND: (IMPLICIT,)}, {Service.FIND}),
+        ({MODALITY_WORKLIST: (IMPLICIT,)}, {Service.WORKLIST}),
     ],
 )
 def test_what_was_accepted_is_offered(

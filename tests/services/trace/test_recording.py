@@ -15,6 +15,7 @@ from dul.pdus import AReleaseRP, AReleaseRQ
 from services.trace.capture import read_capture
 from services.trace.fields import Side
 from services.trace.recording import (
+    ITEM_MEMORY,
     RecordedBytes,
     RecordedEnd,
     Recording,
@@ -102,7 +103,7 @@ def test_a_file_holds_what_was_sent(tmp_path: Path) -> None:
     assert isinstance(closed, Closed)
     assert (closed.by, closed.reset) == (ACCEPTOR, False)
     assert desk.said == []
-    assert desk.recordings.taken_bytes == len(RQ) + 20
+    assert desk.recordings.taken_bytes == len(RQ) + 20 + 3 * ITEM_MEMORY
 
 
 def test_a_file_is_for_its_owner_alone(tmp_path: Path) -> None:

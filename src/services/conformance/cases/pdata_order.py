@@ -294,6 +294,7 @@ def _announced_or_not() -> Iterator[Case]:
         ),
         echo(6),
         needs=ECHO,
+        note="PS3.7 9.3.5 gives a C-ECHO no data set, and names no answer to one: to refuse it is tolerated.",
     )
 
 

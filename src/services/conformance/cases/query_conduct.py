@@ -166,7 +166,8 @@ CASES: tuple[Case, ...] = (
         echo(),
         needs=_NEEDS,
         writes=True,
-        note="A C-CANCEL names its request by Message ID; one that names no request has nothing to do to another.",
+        note="A C-CANCEL names its request by Message ID; one that names no request has nothing to do to another. "
+        "A peer that knows but one C-FIND at a time and ends that cuts answers short that are wanted: a failure.",
     ),
     case(
         "query-137d",

@@ -26,6 +26,10 @@ PATIENT_CONTEXT = 13
 
 _NEEDS = (Service.FIND,)
 _LEVEL_WHY = "the level must be one of the information model's (PS3.4 C.4.1.1.3.1, C.6.2)"
+_STUDY_ROOT_NOTE = (
+    "The Study Root model begins at STUDY, and has the patient's attributes there (PS3.4 C.6.2.1): a peer that answers "
+    "at PATIENT level answers by the Patient Root model, which was not negotiated."
+)
 _LEVEL_NOTE = "A900 is the status made for it; PS3.4 C.4.1.1.4 lets Cxxx stand for any reason."
 
 
@@ -59,7 +63,7 @@ def _levels() -> Iterator[Case]:
             refuses(what, _level(level), lenient=lenient, why=_LEVEL_WHY),
             echo(),
             needs=_NEEDS,
-            note=_LEVEL_NOTE,
+            note=f"{_STUDY_ROOT_NOTE} {_LEVEL_NOTE}" if level == b"PATIENT" else _LEVEL_NOTE,
         )
 
 

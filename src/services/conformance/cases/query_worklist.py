@@ -23,11 +23,10 @@ from services.conformance.matching import name
 from services.conformance.querying import Question, ask, refuses
 from services.conformance.steps import Do, Step, echo
 from services.conformance.storing import Context, propose
-from services.conformance.target import Service, Target
+from services.conformance.target import MODALITY_WORKLIST, Service, Target
 
-MODALITY_WORKLIST = b"1.2.840.10008.5.1.4.31"
 _CONTEXT = 17
-_NEEDS = (Service.FIND,)
+_NEEDS = (Service.WORKLIST,)
 
 _STEP: Elements = {STATION_AE_TITLE: b"", STEP_DATE: b"", STEP_TIME: b"", MODALITY: b"", STEP_ID: b""}
 

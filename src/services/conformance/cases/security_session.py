@@ -2,8 +2,7 @@
 
 from services.conformance.building import c_echo_rq, c_store_rq, element, message, p_data, pdv
 from services.conformance.case import Case, case
-from services.conformance.cases.security_steps import beneath, cut, refused
-from services.conformance.cases.security_tls import TLS
+from services.conformance.cases.security_steps import beneath, cut, refused, tls_case
 from services.conformance.steps import (
     ECHO_CONTEXT,
     STORE_CONTEXT,
@@ -100,16 +99,15 @@ _CUT = (
         needs=(Service.TLS, Service.STORAGE),
         writes=True,
     ),
-    case(
+    tls_case(
         "security-164c",
         "The TLS session breaks off within an A-ASSOCIATE-RQ: FIN without close_notify",
         "PS3.15 B.12; PS3.8 9.2: Evt17 in Sta2, AA-5",
         Send("the first 100 bytes of an A-ASSOCIATE-RQ", lambda target: proposal(target)[:100]),
         cut(),
         Expect("closed|reset", why="AA-5: nothing is left to be done"),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-164d",
         "The TLS session breaks off between two C-ECHOs: FIN without close_notify",
         "PS3.15 B.12; PS3.8 9.2: Evt17 in Sta6, AA-4",
@@ -117,7 +115,6 @@ _CUT = (
         echo(),
         cut(),
         Expect("closed|reset", why=_CUT_WHY),
-        needs=_ECHO,
     ),
 )
 
@@ -135,16 +132,15 @@ _RECORDS = (
         release(),
         needs=_ECHO,
     ),
-    case(
+    tls_case(
         "security-202b",
         "Bytes beneath the TLS session: an A-RELEASE-RQ in the clear",
         "PS3.15 B.12; RFC 8446 5.2: a failed integrity check is an A-P-ABORT",
         associate(),
         beneath("an A-RELEASE-RQ in the clear", bytes.fromhex("05 00 00000004 00000000")),
         Expect("closed|reset", why="what is no record of the session ends it"),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-202c",
         "Bytes beneath the TLS session: a record that nobody encrypted",
         "PS3.15 B.12; RFC 8446 5.2: a failed integrity check is an A-P-ABORT",
@@ -154,18 +150,16 @@ _RECORDS = (
             application_data(message(1, c_echo_rq(7))),
         ),
         Expect("closed|reset", why="a record that fails its integrity check ends the session"),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-202d",
         "Bytes beneath the TLS session: a fatal alert in the clear",
         "PS3.15 B.12; RFC 8446 6",
         associate(),
         beneath("a fatal alert that nobody encrypted", alert(2, 40)),
         Expect("closed|reset", why="it is an alert, or a record that fails its integrity check"),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-203a",
         "Application data before any handshake",
         "PS3.15 B.12; RFC 8446 5; RFC 5246 7.4",
@@ -174,9 +168,8 @@ _RECORDS = (
             application_data(proposal(Target(host="", port=0, called_ae=b"ANY"))),
             "nothing was agreed yet",
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-203b",
         "A handshake record that is longer than records may be",
         "PS3.15 B.12; RFC 8446 5.1: 16384 bytes",
@@ -185,9 +178,8 @@ _RECORDS = (
             records(client_hello(0xC02F, 0xC02B).ljust(0x8000, b"\0"), size=0x8000),
             "its length is above the limit",
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-203c",
         "A handshake message that claims to have 16 MiB",
         "PS3.15 B.12; RFC 5246 7.4; RFC 8446 4",
@@ -196,14 +188,12 @@ _RECORDS = (
             records(b"\1\xff\xff\xff" + client_hello(0xC02F)[4:].ljust(0x10000, b"\0")),
             "no ClientHello is as long: it is not waited for",
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-203d",
         "An alert before any handshake",
         "PS3.15 B.12; RFC 8446 6",
         refused("a fatal alert", alert(2, 40), "a fatal alert ends the connection"),
-        needs=TLS,
     ),
 )
 

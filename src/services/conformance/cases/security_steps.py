@@ -6,13 +6,16 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from services.conformance.case import Case, case
+from services.conformance.cases.ul_steps import afterwards
 from services.conformance.checks import received
 from services.conformance.connection import OVER, SILENCE, Connection, cause
 from services.conformance.conversation import Conversation
-from services.conformance.steps import Bytes, Do, proposal
+from services.conformance.steps import Bytes, Do, Step, associate, echo, proposal
+from services.conformance.target import Service
 from services.conformance.tls_hello import (
     ECDHE_CHACHA20,
     ECDHE_GCM_128,
@@ -30,6 +33,20 @@ _PDU_TYPES = range(1, 8)
 
 Judge = Callable[[ServerHello], str]
 """Looks at a ServerHello: says what is wrong with it, or nothing."""
+
+
+def tls_case(
+    id: str,
+    title: str,
+    clause: str,
+    *steps: Step | Iterable[Step],
+    waits: bool = False,
+    note: str = "",
+) -> Case:
+    """Write a case about TLS: after its steps the port must serve a C-ECHO in a TLS session as it should be."""
+    served = afterwards(associate(), echo())
+    needs = (Service.TLS, Service.VERIFICATION)
+    return case(id, title, clause, *steps, served, needs=needs, waits=waits, note=note)
 
 
 async def plain_connection(conversation: Conversation) -> Connection:
@@ -64,7 +81,13 @@ async def say(conversation: Conversation, data: bytes, *, piece: int = 0) -> tup
     connection = await plain_connection(conversation)
     target = conversation.target
     await connection.send(data, piece=piece, timeout=target.timeout)
-    deadline = time.monotonic() + target.timeout
+    flight, end = await _hear(connection, target.timeout)
+    await connection.close()
+    return flight, end
+
+
+async def _hear(connection: Connection, timeout: float) -> tuple[Flight, str]:
+    deadline = time.monotonic() + timeout
     while True:
         event = await connection.receive(max(0.0, deadline - time.monotonic()))
         flight = read_flight(received(connection))
@@ -228,7 +251,7 @@ def shown(chain: str) -> ssl.SSLContext:
     return context
 
 
-def nobody_gets_in(title: str, context: Callable[[], ssl.SSLContext], why: str) -> Do:
+def nobody_gets_in(title: str, context: Callable[[], ssl.SSLContext], why: str, *tolerated: str) -> Do:
     """Associate with a session of a context, where the peer wants to know its clients: it must not come to it."""
 
     async def run(conversation: Conversation) -> None:
@@ -249,9 +272,10 @@ def nobody_gets_in(title: str, context: Callable[[], ssl.SSLContext], why: str) 
         conversation.connections.append(connection)
         await connection.send(proposal(target), timeout=target.timeout)
         event = await connection.receive(target.timeout)
-        conversation.judge(event, "closed|reset", why=why)
+        conversation.judge(event, "closed|reset", *tolerated, why=why)
 
-    return Do(f"opens a TLS session {title} and associates; expects that it is refused", run)
+    also = f" (tolerated: {', '.join(tolerated)})" if tolerated else ""
+    return Do(f"opens a TLS session {title} and associates; expects that it is refused{also}", run)
 
 
 def beneath(title: str, what: Bytes) -> Do:

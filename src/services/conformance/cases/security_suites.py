@@ -1,6 +1,6 @@
 """Cipher suites, client certificates, handshakes that stand still: cases 160 to 165 (PS3.15 B.12; RFC 9325)."""
 
-from services.conformance.case import Case, case
+from services.conformance.case import Case
 from services.conformance.cases.security_certificates import EXPIRED, UNKNOWN
 from services.conformance.cases.security_steps import (
     answered,
@@ -12,9 +12,10 @@ from services.conformance.cases.security_steps import (
     refused,
     say,
     shown,
+    tls_case,
     unverified,
 )
-from services.conformance.cases.security_tls import MODERN, TLS
+from services.conformance.cases.security_tls import MODERN
 from services.conformance.conversation import Conversation
 from services.conformance.steps import Do
 from services.conformance.tls_hello import EARLY_DATA as EARLY_DATA_EXTENSION
@@ -43,7 +44,7 @@ _WEAK = (
 
 _SUITES = (
     *(
-        case(
+        tls_case(
             f"security-160{letter}",
             f"Cipher suites {what}",
             f"{_B_12}; RFC 9325 4.1",
@@ -52,11 +53,10 @@ _SUITES = (
                 records(client_hello(*suites)),
                 "they are forbidden",
             ),
-            needs=TLS,
         )
         for letter, what, suites in _WEAK
     ),
-    case(
+    tls_case(
         "security-160i",
         "Cipher suites with ECDHE and CBC",
         f"{_B_12}; RFC 9325 4.2",
@@ -66,9 +66,8 @@ _SUITES = (
             f"{_B_12}; RFC 9325 recommends AEAD suites, and forbids none of these",
             tolerated=True,
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-160j",
         "Cipher suites with DHE: the length of the modulus",
         f"{_B_12}; RFC 9325 4.1, 4.4",
@@ -76,9 +75,8 @@ _SUITES = (
             "sends a ClientHello with DHE suites, and no other; expects a refusal, or a modulus of 2048 bits and more",
             lambda conversation: _long_modulus(conversation),
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-160k",
         "Elliptic curves of fewer than 224 bits",
         f"{_B_12}; RFC 9325 4.4; RFC 8422 5.1.1",
@@ -87,9 +85,8 @@ _SUITES = (
             records(client_hello(*MODERN, groups=(0x0010, 0x0013))),
             "keys that short are forbidden, and there is no other curve in common",
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-160l",
         "Signatures with MD5 and SHA-1 alone",
         f"{_B_12}; RFC 9155 2, 4; RFC 9325 4.3",
@@ -98,9 +95,8 @@ _SUITES = (
             records(client_hello(*MODERN, signatures=(0x0201, 0x0203, 0x0101))),
             f"{_B_12}; RFC 9155 forbids them in TLS 1.2",
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-160m",
         "TLS compression offered",
         f"{_B_12}; RFC 9325 3.3",
@@ -110,7 +106,6 @@ _SUITES = (
             lambda hello: f"compression method {hello.compression}" if hello.compression else "",
             "compression gives secrets away",
         ),
-        needs=TLS,
     ),
 )
 
@@ -129,30 +124,28 @@ async def _long_modulus(conversation: Conversation) -> None:
 
 
 _CLIENTS = tuple(
-    case(
+    tls_case(
         f"security-161{letter}",
         f"A client {title}",
         f"{_B_12}; PS3.15 A.5.3.11",
         nobody_gets_in(
             title, context, "who asks for a certificate lets in nobody whose certificate does not hold"
         ),
-        needs=TLS,
-        note="Not applicable where the peer asks for no client certificate.",
+        note="Not applicable where the peer asks for no client certificate; it may ask and do without.",
     )
-    for letter, title, context in (
-        ("a", "without a certificate", unverified),
-        ("b", "with a certificate nobody vouches for", lambda: shown(UNKNOWN)),
-        ("c", "with a certificate that has expired", lambda: shown(EXPIRED)),
+    for letter, title, context, tolerated in (
+        ("a", "without a certificate", unverified, ("accept",)),
+        ("b", "with a certificate nobody vouches for", lambda: shown(UNKNOWN), ()),
+        ("c", "with a certificate that has expired", lambda: shown(EXPIRED), ()),
     )
 )
 
 _STALLED = tuple(
-    case(
+    tls_case(
         f"security-163{letter}",
         f"A TLS handshake that stands still: {title}",
         "PS3.8 9.1.4, 9.1.5; a local time-out",
         closes_in_time(title, what, delay=delay),
-        needs=TLS,
         waits=True,
         note="How long a handshake may take is the peer's own matter: --artim tells how long to wait at the most.",
     )
@@ -202,7 +195,7 @@ async def _marks_the_downgrade(conversation: Conversation) -> None:
 
 
 _LATER = (
-    case(
+    tls_case(
         "security-165a",
         "Renegotiation: the extension that makes it safe",
         f"{_B_12}; RFC 5746 3.6; RFC 9325 3.5",
@@ -210,9 +203,8 @@ _LATER = (
             "sends a ClientHello for TLS 1.2; expects renegotiation_info in the answer",
             _says_it_renegotiates_safely,
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-165b",
         "Early data (0-RTT) with a ticket nobody issued",
         f"{_B_12}; RFC 8446 4.2.10, 4.2.11; RFC 9325 3.6",
@@ -223,9 +215,8 @@ _LATER = (
             "a key the server did not issue is passed over",
             tolerates_refusal=True,
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-200a",
         "A fallback to TLS 1.2 that says so",
         f"{_B_12}; RFC 7507 3",
@@ -234,9 +225,8 @@ _LATER = (
             "(tolerated: a ServerHello)",
             _refuses_the_fallback,
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-200b",
         "TLS 1.2 chosen by a server that has 1.3: the mark in its Random",
         f"{_B_12}; RFC 8446 4.1.3",
@@ -244,9 +234,8 @@ _LATER = (
             "sends a ClientHello for TLS 1.2; expects the mark of a downgrade in the Random",
             _marks_the_downgrade,
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-201",
         "The heartbeat extension",
         f"{_B_12}; RFC 6520 2; RFC 9325",
@@ -256,7 +245,6 @@ _LATER = (
             lambda hello: "heartbeats agreed" if 0x000F in hello.extensions else "",
             "nobody needs it, and it has given memory away",
         ),
-        needs=TLS,
     ),
 )
 

@@ -4,17 +4,17 @@ Most ClientHellos are laid out by hand: TLS libraries of today would not send th
 """
 
 from services.conformance.building import c_echo_rq, message, pdu
-from services.conformance.case import Case, case
+from services.conformance.case import Case
 from services.conformance.cases.security_steps import (
     answered,
     in_the_clear,
     modern_hello,
     refused,
     say,
+    tls_case,
 )
 from services.conformance.conversation import Conversation
 from services.conformance.steps import Do, proposal
-from services.conformance.target import Service
 from services.conformance.tls_hello import (
     ECDHE_CHACHA20,
     ECDHE_GCM_128,
@@ -35,7 +35,6 @@ from services.conformance.tls_hello import (
     supported_versions,
 )
 
-TLS = (Service.TLS,)
 _B_12 = "PS3.15 B.12"
 MODERN = (*ECDHE_GCM_128, *ECDHE_GCM_256, *ECDHE_CHACHA20)
 """Suites for TLS 1.2 that nothing speaks against."""
@@ -53,48 +52,43 @@ def _is_1_3(hello: ServerHello) -> str:
 
 
 _IN_THE_CLEAR = (
-    case(
+    tls_case(
         "security-157a",
         "An A-ASSOCIATE-RQ without TLS to the TLS port",
         _B_12,
         in_the_clear("an A-ASSOCIATE-RQ", proposal),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-157b",
         "A C-ECHO-RQ without TLS to the TLS port",
         _B_12,
         in_the_clear("a P-DATA-TF with a C-ECHO-RQ", message(1, c_echo_rq(7))),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-157c",
         "An HTTP request without TLS to the TLS port",
         _B_12,
         in_the_clear("an HTTP request", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-157d",
         "A PDU of type FFH without TLS to the TLS port",
         _B_12,
         in_the_clear("a PDU of type FFH", pdu(0xFF, bytes(20))),
-        needs=TLS,
     ),
 )
 
 _NO_LONGER = "RFC 8996 forbids it, and B.12 with it"
 
 _VERSIONS = (
-    case(
+    tls_case(
         "security-158a",
         "SSL 2.0",
         f"{_B_12}; RFC 6176",
         refused("a CLIENT-HELLO of SSL 2.0", ssl_2_hello(), "RFC 6176 forbids it"),
-        needs=TLS,
     ),
     *(
-        case(
+        tls_case(
             f"security-158{letter}",
             name,
             f"{_B_12}; {clause}",
@@ -103,7 +97,6 @@ _VERSIONS = (
                 records(client_hello(*_OLD, version=version), version=min(version, TLS_1_0)),
                 why,
             ),
-            needs=TLS,
         )
         for letter, name, version, clause, why in (
             ("b", "SSL 3.0", SSL_3_0, "RFC 7568", "RFC 7568 forbids it"),
@@ -111,7 +104,7 @@ _VERSIONS = (
             ("d", "TLS 1.1", TLS_1_1, "RFC 8996", _NO_LONGER),
         )
     ),
-    case(
+    tls_case(
         "security-158e",
         "TLS 1.0 and 1.1 in the supported_versions of a ClientHello for TLS 1.2",
         f"{_B_12}; RFC 8446 4.2.1; RFC 8996",
@@ -121,18 +114,16 @@ _VERSIONS = (
             "supported_versions alone counts where it is there, and these two are forbidden",
             tolerated=True,
         ),
-        needs=TLS,
         note="A server that knows no TLS 1.3 does not know the extension either, and takes TLS 1.2.",
     ),
-    case(
+    tls_case(
         "security-159a",
         "TLS 1.2 with the suites that RFC 9325 recommends",
         f"{_B_12}; RFC 9325 4.2",
         answered("a ClientHello for TLS 1.2", modern_hello(), _is_1_2, "TLS 1.2 must be supported"),
-        needs=TLS,
     ),
     *(
-        case(
+        tls_case(
             f"security-159{letter}",
             f"TLS 1.2 with {name} alone",
             f"{_B_12}; RFC 9325 4.2",
@@ -143,7 +134,6 @@ _VERSIONS = (
                 why,
                 tolerates_refusal=tolerant,
             ),
-            needs=TLS,
         )
         for letter, name, suites, tolerant, why in (
             ("b", "AES-128-GCM", ECDHE_GCM_128, False, "it is recommended, and everybody has it"),
@@ -157,7 +147,7 @@ _VERSIONS = (
             ),
         )
     ),
-    case(
+    tls_case(
         "security-159e",
         "TLS 1.3 beside TLS 1.2",
         f"{_B_12}: the server prefers 1.3",
@@ -165,10 +155,9 @@ _VERSIONS = (
             "sends a ClientHello that offers TLS 1.3 and 1.2; expects TLS 1.3, or 1.2 of a server that has no other",
             lambda conversation: _prefers_1_3(conversation),
         ),
-        needs=TLS,
         note="A server may have no TLS 1.3: that is tolerated, for B.12 recommends it.",
     ),
-    case(
+    tls_case(
         "security-159f",
         "TLS 1.3 alone",
         f"{_B_12}; RFC 8446 4.1.3",
@@ -179,9 +168,8 @@ _VERSIONS = (
             "it should be supported",
             tolerates_refusal=True,
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-159g",
         "Versions nobody knows beside TLS 1.3 and 1.2",
         f"{_B_12}; RFC 8446 4.2.1, 9.2; RFC 8701",
@@ -191,9 +179,8 @@ _VERSIONS = (
             lambda hello: "" if hello.version in (TLS_1_2, TLS_1_3) else f"version {hello.version:04X}H",
             "what is not known is passed over",
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-159h",
         "A client_version of 0304H, without supported_versions",
         f"{_B_12}; RFC 5246 E.1; RFC 8446 4.1.2, D.2",
@@ -203,9 +190,8 @@ _VERSIONS = (
             _is_1_2,
             "the highest version not above that one is TLS 1.2: 1.3 is offered by the extension alone",
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-159i",
         "Cipher suites, groups and extensions nobody knows beside good ones",
         f"{_B_12}; RFC 5246 7.4.1.2; RFC 8701",
@@ -223,9 +209,8 @@ _VERSIONS = (
             lambda hello: "" if hello.suite in MODERN else f"cipher suite {hello.suite:04X}H",
             "what is not known is passed over",
         ),
-        needs=TLS,
     ),
-    case(
+    tls_case(
         "security-159j",
         "A ClientHello in records of 16 bytes",
         f"{_B_12}; RFC 5246 6.2.1; RFC 8446 5.1",
@@ -236,15 +221,13 @@ _VERSIONS = (
             "handshake messages may be cut into records anywhere",
             tolerates_refusal=True,
         ),
-        needs=TLS,
         note="Some libraries refuse short records by way of defence, and say so with an alert.",
     ),
-    case(
+    tls_case(
         "security-159k",
         "A ClientHello in TCP segments of 1 byte",
         f"{_B_12}; RFC 5246 6.2: records on a stream",
         answered("a ClientHello", modern_hello(), _is_1_2, "where TCP cuts means nothing", piece=1),
-        needs=TLS,
     ),
 )
 
