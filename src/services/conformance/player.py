@@ -40,7 +40,9 @@ async def play(case: Case, target: Target, *, longest: float = LONGEST_CASE) -> 
         finding = Finding(Verdict.INCONCLUSIVE, "an end", f"no time left after {longest:g} s")
         conversation.findings.append(finding)
     except Exception as error:  # a defect of the case must not end the run
-        finding = Finding(Verdict.INCONCLUSIVE, "", f"the tester itself failed: {type(error).__name__}: {error}")
+        finding = Finding(
+            Verdict.INCONCLUSIVE, "", f"the tester itself failed: {type(error).__name__}: {error}"
+        )
         conversation.findings.append(finding)
     finally:
         await conversation.close()

@@ -102,7 +102,9 @@ def _in_reserved(rq: RawAssociate) -> Iterator[Problem]:
     }
     for where, value in fields.items():
         if any(value):
-            yield Problem(f"00H in the reserved fields of {where}", shorten(value.hex(), 24), "PS3.8 9.3.2", False)
+            yield Problem(
+                f"00H in the reserved fields of {where}", shorten(value.hex(), 24), "PS3.8 9.3.2", False
+            )
 
 
 def _in_items(rq: RawAssociate) -> Iterator[Problem]:

@@ -42,7 +42,10 @@ def _checks_nothing(conversation: Conversation, event: Event) -> Finding | None:
         (Send("a PDU", b"x", piece=1), "sends a PDU, 1 byte at a time"),
         (Send("a PDU", b"x", piece=2, delay=0.5), "sends a PDU, 2 bytes at a time, 0.5 s apart"),
         (Expect("accept"), "expects accept"),
-        (Expect("accept|closed", "abort 0/0", "a|b"), "expects accept or closed (tolerated: abort 0/0, a or b)"),
+        (
+            Expect("accept|closed", "abort 0/0", "a|b"),
+            "expects accept or closed (tolerated: abort 0/0, a or b)",
+        ),
         (Expect("accept", check=_checks_nothing), "expects accept, with nothing wrong about it"),
         (aborted("2/6"), "expects abort 2/6 (tolerated: abort 2/*)"),
         (pause(0.5), "waits 0.5 s"),
