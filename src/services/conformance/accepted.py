@@ -13,8 +13,8 @@ from msgspec import Struct
 from dimse.enums import RESPONSE_BIT, CommandField
 from dul.pdus import AAssociateRQ, MaximumLengthSubItem, PDataTF
 from services.conformance import scu_rules
+from services.conformance.associate_bytes import RawAssociate, split
 from services.conformance.building import abort
-from services.conformance.checks import RawAssociate, split
 from services.conformance.connection import SILENCE, Connection, Event
 from services.conformance.conversation import Conversation
 from services.conformance.scu_rules import Agreed, Problem

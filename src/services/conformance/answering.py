@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from dimse.enums import RESPONSE_BIT, CommandField
 from services.conformance.accepted import Asked, Association
+from services.conformance.associate_bytes import RawContext, uid
 from services.conformance.building import (
     APPLICATION_CONTEXT,
     DATA,
@@ -25,7 +26,6 @@ from services.conformance.building import (
     us,
     user_information,
 )
-from services.conformance.checks import RawContext, uid
 
 OUR_MAXIMUM = 16384
 """The longest P-DATA-TF we announce to take, where a script names no other, in bytes after its header."""

@@ -48,7 +48,7 @@ class Case(Struct, frozen=True, kw_only=True):
     note: str = ""
 
     @property
-    def suite(self) -> Suite:
+    def suite(self) -> StrEnum:
         """The suite it belongs to."""
         return Suite(self.id.partition("-")[0])
 

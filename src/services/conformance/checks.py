@@ -6,12 +6,14 @@ docstring completes "expects ..., ...". Those of the user information are in `ch
 
 from collections.abc import Mapping, Sequence
 
-from services.conformance.associate_bytes import RawAssociate as RawAssociate
-from services.conformance.associate_bytes import RawContext as RawContext
-from services.conformance.associate_bytes import answered, asked, pdus
-from services.conformance.associate_bytes import received as received
-from services.conformance.associate_bytes import split as split
-from services.conformance.associate_bytes import uid as uid
+from services.conformance.associate_bytes import (
+    answered,
+    asked,
+    pdus,
+    received,
+    split,
+    uid,
+)
 from services.conformance.building import APPLICATION_CONTEXT
 from services.conformance.connection import Event
 from services.conformance.conversation import Check, Conversation

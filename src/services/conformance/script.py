@@ -40,7 +40,7 @@ class Script(Case, frozen=True, kw_only=True):
     asks: frozenset[str] = frozenset()
 
     @property
-    def suite(self) -> Topic:  # type: ignore[override]
+    def suite(self) -> Topic:
         """Its topic, by which the reports group it."""
         return self.topic
 

@@ -11,14 +11,9 @@ from msgspec import Struct, field
 
 from dimse.enums import NO_DATA_SET, RESPONSE_BIT, CommandField
 from dul.pdus import PDataTF
+from services.conformance.associate_bytes import RawAssociate, RawContext, uid
 from services.conformance.building import APPLICATION_CONTEXT
-from services.conformance.checks import (
-    LONGEST_UID,
-    LONGEST_VERSION_NAME,
-    RawAssociate,
-    RawContext,
-    uid,
-)
+from services.conformance.checks import LONGEST_UID, LONGEST_VERSION_NAME
 from services.printable import printable, shorten
 from services.trace.reading import ReadMessage
 

@@ -34,7 +34,7 @@ from raw_bytes import (
     user_information,
     window,
 )
-from services.conformance.checks import RawAssociate, split
+from services.conformance.associate_bytes import RawAssociate, split
 from services.conformance.scu_rules import (
     Agreed,
     Problem,

@@ -3,7 +3,6 @@
 from services.conformance.building import item, pdu, user_identity
 from services.conformance.case import Case, case
 from services.conformance.cases.ul_steps import ECHO, IfAccepted, several, until_artim
-from services.conformance.connection import Connection
 from services.conformance.conversation import Conversation
 from services.conformance.steps import Do, Expect, Send, Step, aborted, associate, echo, proposal, reconnect
 from services.conformance.target import Target
@@ -189,14 +188,6 @@ def _attack(title: str, data: bytes) -> tuple[Step, ...]:
     )
 
 
-async def _one_after_the_other(conversation: Conversation) -> None:
-    """Sessions that are opened and dropped at once must cost the peer nothing."""
-    for _ in range(_MANY):
-        connection: Connection = await conversation.connect()
-        await connection.close()
-    await conversation.connect()
-
-
 _LOAD = (
     case(
         "security-215a",
@@ -210,19 +201,6 @@ _LOAD = (
         f"{_MANY} connections with 5 bytes each, then a good one",
         "PS3.8 9.1.4 note 1; a local limit",
         _attack("the first 5 bytes of an A-ASSOCIATE-RQ", bytes.fromhex("0100000000")),
-        needs=ECHO,
-    ),
-    case(
-        "security-215c",
-        f"{_MANY} connections, closed as soon as they stand, then a good one",
-        "PS3.8 9.2: Evt17 in Sta2, AA-5",
-        Do(
-            f"opens and closes {_MANY} connections, one after the other, and opens one more",
-            _one_after_the_other,
-        ),
-        Send("an A-ASSOCIATE-RQ", proposal),
-        Expect("accept", why="nothing is left of the others"),
-        echo(),
         needs=ECHO,
     ),
 )

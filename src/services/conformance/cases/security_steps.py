@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from services.conformance.associate_bytes import received
 from services.conformance.case import Case, case
 from services.conformance.cases.ul_steps import afterwards
-from services.conformance.checks import received
 from services.conformance.connection import OVER, SILENCE, Connection, cause
 from services.conformance.conversation import Conversation
 from services.conformance.steps import Bytes, Do, Step, associate, echo, proposal

@@ -129,7 +129,10 @@ _CLIENTS = tuple(
         f"A client {title}",
         f"{_B_12}; PS3.15 A.5.3.11",
         nobody_gets_in(
-            title, context, "who asks for a certificate lets in nobody whose certificate does not hold"
+            title,
+            context,
+            "who asks for a certificate lets in nobody whose certificate does not hold",
+            *tolerated,
         ),
         note="Not applicable where the peer asks for no client certificate; it may ask and do without.",
     )
