@@ -254,6 +254,8 @@ class Connection:
 
 def cause(error: OSError) -> str:
     """Why a connection could not be opened, for a person."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "the name is not known"
     if isinstance(error, ssl.SSLError) or not error.errno:
         return str(error) or type(error).__name__
     return os.strerror(error.errno)

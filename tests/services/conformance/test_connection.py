@@ -1,6 +1,9 @@
 """One connection of the tester."""
 
+import errno
 import os
+import socket
+import ssl
 
 import pytest
 
@@ -19,7 +22,7 @@ from raw_bytes import (
     us,
 )
 from scripted import CLOSE, HOST, RESET, WAIT, scripted
-from services.conformance.connection import CLOSED, SILENCE, Connection, Move
+from services.conformance.connection import CLOSED, SILENCE, Connection, Move, cause
 from services.conformance.connection import RESET as WAS_RESET
 
 UNRECOGNIZED = command(us(0x0100, 0x8FFE), us(0x0120, 5), us(0x0800, 0x0101), us(0x0900, 0x0211))
@@ -208,3 +211,16 @@ def test_what_goes_beyond_what_is_kept_leaves_no_trace(loop_factory: LoopFactory
             assert len(sent) == 5
 
     run(scenario(), loop_factory)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 1)"), "Connection refused"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+        (ssl.SSLError(1, "wrong version number"), "wrong version number"),
+        (OSError("Multiple exceptions: refused, refused"), "Multiple exceptions"),
+    ],
+)
+def test_why_there_is_no_connection_is_told_in_words(error: OSError, text: str) -> None:
+    assert text in cause(error)
