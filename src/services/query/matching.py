@@ -25,6 +25,9 @@ TEXT_VRS = frozenset({"LT", "ST", "UT"})
 """One value each, in which a backslash is a character and leading spaces count (PS3.5 6.2)."""
 NUMBER_VRS = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 
+LONGEST_PATTERN = 1024
+"""Characters of a key with wild cards: no value that can be stored in a LO or PN is as long."""
+
 _EMPTY_VALUE = '""'
 _PADDING = " \0"
 
@@ -59,8 +62,28 @@ class Empty(Struct, frozen=True):
         return Described(Equals(""))
 
 
+class Literals(Struct, frozen=True):
+    """Values that match by every character: one (PS3.4 C.2.2.2.1), or a list of UIDs (PS3.4 C.2.2.2.2).
+
+    Attributes:
+        values: in the order they came.
+        among: the same, to look in.
+    """
+
+    values: tuple[str, ...]
+    among: frozenset[str]
+
+    def matches(self, stored: str) -> bool:
+        if "\\" not in stored:
+            return stored.strip(_PADDING) in self.among
+        return any(value.strip(_PADDING) in self.among for value in stored.split("\\"))
+
+    def describe(self) -> Described:
+        return Described(any_of([Equals(value) for value in self.values]))
+
+
 class Exactly(Struct, frozen=True):
-    """A single value, by every character (PS3.4 C.2.2.2.1)."""
+    """A single value by every character, beside others with wild cards."""
 
     value: str
 
@@ -89,7 +112,7 @@ class Wildcard(Struct, frozen=True):
     pattern: Pattern
 
     def matches(self, stored: str) -> bool:
-        return stored != "" and self.pattern.matches(stored)
+        return self.pattern.matches(stored)
 
     def describe(self) -> Described:
         condition, exact = self.pattern.condition()
@@ -99,7 +122,7 @@ class Wildcard(Struct, frozen=True):
 class Values(Struct, frozen=True):
     """A key over attributes that may have several values, with one matcher for each of its own.
 
-    That is list of UID matching (PS3.4 C.2.2.2.2), and the same for keys of other VRs with several values.
+    A key with several values matches what one of them does, whatever its VR.
     """
 
     matchers: tuple[Matcher, ...]
@@ -143,7 +166,7 @@ def matcher(vr: str, value: str, options: Options = _NOT_NEGOTIATED) -> Matcher:
         options: what was negotiated.
 
     Raises:
-        InvalidKey: a date, time, or date-time, or a range of them, that is none.
+        InvalidKey: a date, time, or date-time, or a range of them, that is none; too long a pattern.
     """
     value = value.rstrip(_PADDING) if vr in TEXT_VRS else value.strip(_PADDING)
     if not value or (vr in WILDCARD_VRS and not value.strip("*")):
@@ -152,11 +175,18 @@ def matcher(vr: str, value: str, options: Options = _NOT_NEGOTIATED) -> Matcher:
         return UNIVERSAL
     if options.empty_values and value == _EMPTY_VALUE:
         return _EMPTY
+    if len(value) > LONGEST_PATTERN and vr in WILDCARD_VRS and has_wildcards(value):
+        raise InvalidKey(f"over {LONGEST_PATTERN} characters with wild cards")
     if vr in TEXT_VRS:
         return Text(_literal(value))
     make = _maker(vr, options)
     parts = [part for part in (each.strip(_PADDING) for each in value.split("\\")) if part]
-    return Values(tuple(make(part) for part in parts)) if parts else UNIVERSAL
+    if not parts:
+        return UNIVERSAL
+    matchers = tuple(make(part) for part in parts)
+    if all(isinstance(each, Exactly) for each in matchers):
+        return Literals(tuple(parts), frozenset(parts))
+    return Values(matchers)
 
 
 def match_items(
@@ -230,15 +260,3 @@ def _number(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number.is_finite() else None
-
-
-__all__ = [
-    "UNIVERSAL",
-    "InvalidKey",
-    "ItemKeys",
-    "Matcher",
-    "Stored",
-    "Universal",
-    "match_items",
-    "matcher",
-]

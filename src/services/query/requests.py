@@ -27,6 +27,7 @@ from services.query.keys import (
 from services.query.matching import (
     UNIVERSAL,
     ItemKeys,
+    Literals,
     Matcher,
     Stored,
     Universal,
@@ -34,6 +35,7 @@ from services.query.matching import (
     matcher,
 )
 from services.query.options import Options
+from services.query.wildcards import has_wildcards
 
 IDENTIFIER_DOES_NOT_MATCH_SOP_CLASS = 0xA900
 UNABLE_TO_PROCESS = 0xC000
@@ -272,10 +274,9 @@ def _check_unique_keys(
 
 
 def _is_single(element: Element | None, key: Key | None) -> bool:
-    if element is None or key is None or not isinstance(key.matcher, Values):
+    if element is None or key is None or not isinstance(key.matcher, Literals):
         return False
-    text = element.text
-    return len(key.matcher.matchers) == 1 and not any(each in text for each in "*?")
+    return len(key.matcher.values) == 1 and not has_wildcards(key.matcher.values[0])
 
 
 def _combined(keys: Mapping[int, Key]) -> tuple[CombinedKey, ...]:

@@ -3,6 +3,7 @@
 Patterns come from the wire: matching takes time in proportion to pattern and text at most, whatever the pattern.
 """
 
+import re
 from collections.abc import Callable
 
 from services.query.conditions import Equals, Like, escaped
@@ -20,29 +21,29 @@ class Pattern:
             looks like an asterisk must not make a wild card of it.
     """
 
-    __slots__ = ("pieces",)
+    __slots__ = ("_middle", "pieces")
 
     def __init__(self, text: str, transform: Callable[[str], str] = str) -> None:
         self.pieces: tuple[tuple[str | None, ...], ...] = tuple(
             _piece(part, transform) for part in text.split("*")
         )
         """Between the stars: characters, None where any one may stand."""
+        self._middle = tuple(_search(piece) for piece in self.pieces[1:-1])
 
     def matches(self, text: str) -> bool:
         """Whether the whole text is one that the pattern stands for."""
-        first, *middle = self.pieces
-        if not middle:
+        first, last = self.pieces[0], self.pieces[-1]
+        if len(self.pieces) == 1:
             return len(text) == len(first) and _fits(first, text, 0)
-        last = middle.pop()
         end = len(text) - len(last)
         if len(first) > end or not _fits(first, text, 0) or not _fits(last, text, end):
             return False
         position = len(first)
-        for piece in middle:
-            position = _find(piece, text, position, end)
-            if position < 0:
+        for search in self._middle:
+            found = search(text, position, end)  # the leftmost place is as good as any other
+            if found is None:
                 return False
-            position += len(piece)
+            position = found.end()
         return True
 
     def condition(self) -> tuple[Equals | Like, bool]:
@@ -73,9 +74,7 @@ def _fits(piece: tuple[str | None, ...], text: str, at: int) -> bool:
     return all(each is None or each == text[at + index] for index, each in enumerate(piece))
 
 
-def _find(piece: tuple[str | None, ...], text: str, start: int, end: int) -> int:
-    """The first place where a piece fits between two positions; the leftmost is always as good as any other."""
-    for at in range(start, end - len(piece) + 1):
-        if _fits(piece, text, at):
-            return at
-    return -1
+def _search(piece: tuple[str | None, ...]) -> Callable[[str, int, int], re.Match[str] | None]:
+    """Without a repetition in it, an expression takes time in proportion to piece and text at most."""
+    expression = "".join("." if each is None else re.escape(each) for each in piece)
+    return re.compile(expression, re.DOTALL).search

@@ -101,6 +101,7 @@ PLAIN = [
     ("LO", "", "\\", YES),
     ("LO", "", "*", YES),
     ("LO", "", "**", YES),
+    ("LO", "", "A\\*", YES),
     ("LO", "ABC", "*", YES),
     ("PN", "", "", YES),
     ("PN", "", "*", YES),
@@ -392,10 +393,26 @@ def test_a_star_is_universal_for_peers_that_mean_it(vr: str) -> None:
     assert matcher(vr, "*", Options(universal_star=True)) is UNIVERSAL
 
 
-def test_a_hostile_pattern_takes_no_time() -> None:
-    key = "*" * 60 + "Tester" + "*a" * 5000
-    assert not matcher("LO", key).matches("a" * 5000)
-    assert not matcher("PN", key).matches("a" * 5000)
+@pytest.mark.parametrize(
+    "key", ["*" * 60 + "Tester" + "*a" * 400, "*" + "a?" * 400 + "b*", "*" + "a*" * 500 + "b"]
+)
+def test_a_hostile_pattern_ends(key: str) -> None:
+    for vr in ("LO", "PN", "UT"):
+        assert not matcher(vr, key).matches("a" * 4000)
+
+
+@pytest.mark.parametrize("vr", ["LO", "PN", "UT"])
+def test_a_pattern_has_a_longest_length(vr: str) -> None:
+    with pytest.raises(InvalidKey):
+        matcher(vr, "a*" * 600)
+
+
+def test_a_long_list_of_uids() -> None:
+    uids = [f"1.2.{number}" for number in range(5000)]
+    key = matcher("UI", "\\".join(uids))
+    assert key.matches("1.2.4999")
+    assert not key.matches("1.2.5000")
+    assert key.describe() == Described(OneOf(tuple(uids)))
 
 
 # -- sequences (C.2.2.2.6)
