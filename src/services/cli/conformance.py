@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.client import (
+    INTERRUPTED,
     CallingAE,
     Peer,
     TLSAuthorities,
@@ -48,7 +49,10 @@ Suites = Annotated[
 Ids = Annotated[
     list[str] | None,
     typer.Option(
-        "--case", "-c", metavar="ID", help="Only this case, or all its variants; may be given again."
+        "--case",
+        "-c",
+        metavar="ID",
+        help="This case, or all its variants, beside the suites named; may be given again.",
     ),
 ]
 
@@ -155,6 +159,8 @@ def run(
         typer.echo(line)
     for path in outputs:
         typer.echo(f"written: {path}")
+    if result.interrupted:
+        raise typer.Exit(INTERRUPTED)
     raise typer.Exit(int(ExitCode.FAILURE if result.has_failed else ExitCode.SUCCESS))
 
 
@@ -264,6 +270,8 @@ def serve(
         usage_error(f"cannot listen on {host}:{port}: {error.strerror or error}")
     except KeyboardInterrupt:
         typer.echo("")
+    if not results:
+        fail("no SCU called: nothing was tested")
     result = as_run(
         results, options, started=started, command=shlex.join(["dicom-conformance", *sys.argv[1:]])
     )

@@ -58,6 +58,7 @@ class Run(Struct, kw_only=True):
         results: of every case, in the order of the list.
         remarks: what a reader has to know: cases left out, time that ran out, study UIDs that were written.
         command: how to run it again.
+        interrupted: somebody ended it before its end.
     """
 
     address: str
@@ -69,6 +70,7 @@ class Run(Struct, kw_only=True):
     results: list[CaseResult]
     remarks: list[str]
     command: str = ""
+    interrupted: bool = False
 
     def count(self, verdict: Verdict, suite: StrEnum | None = None) -> int:
         """How many cases, of one suite or of all, ended with a verdict."""

@@ -39,6 +39,7 @@ async def run(
         max_time: seconds after which no case is begun or gone on with; what is left is inconclusive.
         on_result: told each result as it comes.
         command: how to run the same again, for the report.
+        Where it is cancelled it returns what it has found out so far, and says so in the remarks.
         patience: for how long the peer may fail to serve after a case, in seconds.
     """
     started, begun = time.time(), time.monotonic()
@@ -46,13 +47,16 @@ async def run(
     played = [case for case in cases if case is not WELL_FORMED]
     waiting = [case for case in played if case.waits]
     serial = [case for case in played if not case.waits]
-    if target.offer.serves_several:
-        async with asyncio.TaskGroup() as tasks:
-            aside = tasks.create_task(runner.side_by_side(waiting))
-            await runner.in_turn(serial)
-            await aside
-    else:
-        await runner.in_turn([*serial, *waiting])
+    try:
+        if target.offer.serves_several:
+            async with asyncio.TaskGroup() as tasks:
+                aside = tasks.create_task(runner.side_by_side(waiting))
+                await runner.in_turn(serial)
+                await aside
+        else:
+            await runner.in_turn([*serial, *waiting])
+    except asyncio.CancelledError:
+        runner.interrupted = True
     if WELL_FORMED in cases:
         runner.done(judge(runner.results))
     order = {case.id: position for position, case in enumerate(cases)}
@@ -65,6 +69,7 @@ async def run(
         seconds=time.monotonic() - begun,
         results=sorted(runner.results, key=lambda result: order[result.case.id]),
         remarks=_remarks(runner, target),
+        interrupted=runner.interrupted,
         command=command,
     )
 
@@ -75,6 +80,7 @@ class _Runner:
         self.results: list[CaseResult] = []
         self.out_of_time = 0
         self.dead = ""
+        self.interrupted = False
         self._deadline = deadline
         self._on_result = on_result
         self._patience = patience
@@ -143,6 +149,8 @@ def _remarks(runner: _Runner, target: Target) -> list[str]:
         remarks.append(f"Instances stored in the peer have UIDs that begin with 2.25.{target.run}.")
     if runner.out_of_time:
         remarks.append(f"{runner.out_of_time} cases were not played: the time was over (--max-time).")
+    if runner.interrupted:
+        remarks.append(f"The run was interrupted after {len(runner.results)} cases.")
     if runner.dead:
         remarks.append(f"The peer stopped serving: {runner.dead}.")
     return remarks

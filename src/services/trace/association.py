@@ -383,7 +383,7 @@ class AssociationTrace:
         due = "of unknown length: its header is incomplete"
         if len(pending) >= HEADER_LENGTH:
             due = f"of {HEADER_LENGTH + int.from_bytes(pending[2:HEADER_LENGTH], 'big')} bytes"
-        text = f"{'the connection' if whole else 'what was seen'} ended inside a {name} {due}"
+        text = f"{'the connection' if whole else 'what was seen'} ended inside {name} {due}"
         # Of a connection that is over, or of which more was to come, nobody was to read it.
         is_over = any(end.state in (State.Sta1, State.Sta13) for end in self._ends.values())
         if whole and not is_over:

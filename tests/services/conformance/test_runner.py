@@ -124,3 +124,18 @@ def test_a_peer_that_dies_of_a_case_fails_it_and_ends_the_run(loop_factory: Loop
     assert [verdict for _, verdict in _verdicts(result)] == [Verdict.FAIL] * 3 + [Verdict.INCONCLUSIVE] * 2
     assert "next association to be served" in str(result.results[0].findings[0])
     assert result.remarks[-1].startswith("The peer stopped serving:")
+
+
+def test_a_run_that_is_cancelled_tells_what_it_found_out(loop_factory: LoopFactory) -> None:
+    async def main() -> Run:
+        async with _server() as target:
+            cases = [_good(1), case("ul-2", "Long", CLAUSE, pause(30)), _good(3)]
+            running = asyncio.create_task(run_cases(cases, target))
+            await asyncio.sleep(0.3)
+            running.cancel()
+            return await running
+
+    result = run(main(), loop_factory)
+    assert result.interrupted
+    assert _verdicts(result) == [("ul-1", Verdict.PASS)]
+    assert result.remarks[-1] == "The run was interrupted after 1 cases."

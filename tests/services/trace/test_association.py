@@ -267,14 +267,14 @@ def test_what_is_left_over() -> None:
     left, _ = trace.closed(R, 1.0)
     assert isinstance(left, TracedEvent)
     assert left.what == "20 bytes of P-DATA-TF left over"
-    assert f"inside a P-DATA-TF of {len(wire(ECHO_RQ))} bytes (PS3.8 9.3.1)" in left.problems[0]
+    assert f"inside P-DATA-TF of {len(wire(ECHO_RQ))} bytes (PS3.8 9.3.1)" in left.problems[0]
 
 
 def test_what_is_left_over_of_an_association_that_is_over() -> None:
     trace = established((A, wire(ECHO_RSP)[:20]), (R, ABORT))
     left, _ = trace.closed(R, 1.0)
     assert left.problems == ()
-    assert "ended inside a P-DATA-TF" in left.notes[0]
+    assert "ended inside P-DATA-TF" in left.notes[0]
 
 
 def test_the_end_of_a_file_is_no_fault() -> None:
@@ -282,7 +282,7 @@ def test_the_end_of_a_file_is_no_fault() -> None:
     (left,) = trace.ended(1.0)
     assert left.problems == ()
     assert left.notes == (
-        "what was seen ended inside a P-DATA-TF of unknown length: its header is incomplete",
+        "what was seen ended inside P-DATA-TF of unknown length: its header is incomplete",
     )
 
 
