@@ -281,9 +281,7 @@ def test_the_end_of_a_file_is_no_fault() -> None:
     trace = established((R, wire(ECHO_RQ)[:5]))
     (left,) = trace.ended(1.0)
     assert left.problems == ()
-    assert left.notes == (
-        "what was seen ended inside P-DATA-TF of unknown length: its header is incomplete",
-    )
+    assert left.notes == ("what was seen ended inside P-DATA-TF of unknown length: its header is incomplete",)
 
 
 # -- bytes that were not seen
