@@ -26,7 +26,7 @@ EXCEPTIONS = {
     "services/conformance/scripts_operations.py": "tests/services/conformance/test_scripts.py: each script",
     "services/conformance/scripts_release.py": "tests/services/conformance/test_scripts.py: each script",
     "services/conformance/scripts_responses.py": "tests/services/conformance/test_scripts.py: each script",
-    "services/query/conditions.py": "a few Structs; tests/services/query/test_matching.py describes keys with them",
+    "services/conditions.py": "a few Structs; tests/services/query/test_matching.py describes keys with them",
     "services/query/dates.py": "a part of matching; tests/services/query/test_matching.py",
     "services/query/person_names.py": "a part of matching; tests/services/query/test_matching.py",
     "services/query/wildcards.py": "a part of matching; tests/services/query/test_matching.py",

@@ -85,7 +85,9 @@ class StorageContexts(Mapping[str, SupportedContext]):
     def __init__(
         self, *, deflated: bool = False, private: tuple[str, ...] = (), any_private: bool = False
     ) -> None:
-        self._context = SupportedContext(transfer_syntaxes=storage_transfer_syntaxes(deflated=deflated))
+        self._context = SupportedContext(
+            transfer_syntaxes=storage_transfer_syntaxes(deflated=deflated), scu_role=True
+        )
         self._sop_classes = dict.fromkeys((*storage_sop_classes(), *private), self._context)
         self.any_private = any_private
 

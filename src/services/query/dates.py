@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from services.query import normal
-from services.query.conditions import Always, Between, Described, Equals, Form, Never
+from services import normal_forms
+from services.conditions import Always, Between, Described, Equals, Form, Never
 
 _RANGE = re.compile(r"([^-]*)-([^-]*)")
 _MOMENT = re.compile(
@@ -27,14 +27,14 @@ class InvalidKey(ValueError):
 
 
 class Dates(Struct, frozen=True):
-    """DA: from `low` to `high`, as `normal.date` writes them; None is open."""
+    """DA: from `low` to `high`, as `normal_forms.date` writes them; None is open."""
 
     low: str | None
     high: str | None
     is_range: bool = True
 
     def matches(self, stored: str) -> bool:
-        value = normal.date(stored)
+        value = normal_forms.date(stored)
         return value != "" and _within(value, self.low, self.high)
 
     def describe(self) -> Described:
@@ -42,14 +42,14 @@ class Dates(Struct, frozen=True):
 
 
 class Times(Struct, frozen=True):
-    """TM: from `low` to `high`, as `normal.time` writes them; None is open."""
+    """TM: from `low` to `high`, as `normal_forms.time` writes them; None is open."""
 
     low: str | None
     high: str | None
     is_range: bool = True
 
     def matches(self, stored: str) -> bool:
-        value = normal.time(stored)
+        value = normal_forms.time(stored)
         return value != "" and _within(value, self.low, self.high)
 
     def describe(self) -> Described:
@@ -68,10 +68,10 @@ class Combined(Struct, frozen=True):
 
     def matches(self, stored_date: str, stored_time: str) -> bool:
         """Whether a stored moment is in the range; a date without a time is when any moment of that day is."""
-        day = normal.date(stored_date)
+        day = normal_forms.date(stored_date)
         if not day:
             return False
-        moment = normal.time(stored_time)
+        moment = normal_forms.time(stored_time)
         first, last = day + (moment or _DAY_START), day + (moment or _DAY_END)
         return (self.low is None or last >= self.low) and (self.high is None or first <= self.high)
 
@@ -110,7 +110,7 @@ class Moment(NamedTuple):
 def dates(text: str) -> Dates:
     """A DA key. Raises InvalidKey for what is neither a date nor a range of dates."""
     low, high, is_range = _parts(text)
-    first, last = normal.date(low), normal.date(high)
+    first, last = normal_forms.date(low), normal_forms.date(high)
     if (low and not first) or (high and not last):
         raise InvalidKey("it is neither a date (YYYYMMDD) nor a range of dates")
     return Dates(first or None, last or None, is_range)
@@ -119,7 +119,7 @@ def dates(text: str) -> Dates:
 def times(text: str) -> Times:
     """A TM key. Raises InvalidKey for what is neither a time nor a range of times."""
     low, high, is_range = _parts(text)
-    first, last = normal.time_bounds(low), normal.time_bounds(high)
+    first, last = normal_forms.time_bounds(low), normal_forms.time_bounds(high)
     if (low and not first) or (high and not last):
         raise InvalidKey("it is neither a time (HHMMSS) nor a range of times")
     return Times(first and first[0], last and last[1], is_range)

@@ -21,7 +21,7 @@ from pydicom.filewriter import write_data_element
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
 
-from services.query import character_sets
+from services import character_sets
 from services.query.keys import SPECIFIC_CHARACTER_SET, vr_of
 from services.query.matching import Stored
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from services.query.conditions import Always, Described, Equals, any_of
+from services.conditions import Always, Described, Equals, any_of
 from services.query.dates import InvalidKey, dates, moments, times
 from services.query.options import Options
 from services.query.person_names import fuzzy_name, name

@@ -20,8 +20,8 @@ from functools import lru_cache
 from jellyfish import metaphone
 from msgspec import Struct
 
-from services.query import normal
-from services.query.conditions import Always, Condition, Described, Equals, Form, any_of
+from services import normal_forms
+from services.conditions import Always, Condition, Described, Equals, Form, any_of
 from services.query.wildcards import Pattern, has_wildcards
 
 _LETTERS = str.maketrans(
@@ -67,7 +67,7 @@ class Name(Struct, frozen=True):
     groups: tuple[_Group | None, ...]
 
     def matches(self, stored: str) -> bool:
-        groups = normal.name_groups(stored)
+        groups = normal_forms.name_groups(stored)
         if len(self.groups) == 1:
             only = self.groups[0]
             return any(group and (only is None or only.matches(group)) for group in groups)
@@ -137,15 +137,15 @@ def _group(text: str) -> _Group | None:
     if text in ("", "*"):
         return None
     if not has_wildcards(text):
-        return _Group(normal.fold(text))
+        return _Group(normal_forms.fold(text))
     patterns = [text]
     while patterns[-1].endswith("^*") and len(patterns[-1]) > 2:
         patterns.append(patterns[-1][:-2].rstrip("^"))
-    return _Group(None, tuple(Pattern(each, normal.fold) for each in patterns))
+    return _Group(None, tuple(Pattern(each, normal_forms.fold) for each in patterns))
 
 
 def _words_of(group: str) -> tuple[tuple[str, ...], ...]:
-    components = (normal.fold(component) for component in group.strip(" \0").rstrip("^ ").split("^"))
+    components = (normal_forms.fold(component) for component in group.strip(" \0").rstrip("^ ").split("^"))
     return tuple(tuple(filter(None, _WORD_BREAKS.split(component))) for component in components)
 
 

@@ -6,8 +6,8 @@ from typing import TypeAlias
 from msgspec import Struct
 from pydicom.dataset import Dataset
 
-from services.query import character_sets
-from services.query.conditions import Described
+from services import character_sets
+from services.conditions import Described
 from services.query.dates import Combined, Dates, InvalidKey, Times, combine
 from services.query.identifiers import Element, UnreadableIdentifier, elements_of, read_identifier
 from services.query.keys import (

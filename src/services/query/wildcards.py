@@ -6,7 +6,7 @@ Patterns come from the wire: matching takes time in proportion to pattern and te
 import re
 from collections.abc import Callable
 
-from services.query.conditions import Equals, Like, escaped
+from services.conditions import Equals, Like, escaped
 
 _STARS = 4
 """As many `%` go into a condition; a database may take exponential time for more."""

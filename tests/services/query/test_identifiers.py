@@ -17,7 +17,7 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_data_element
 
 from real_files import real_file, real_files
-from services.query import character_sets
+from services import character_sets
 from services.query.identifiers import Element, IdentifierWriter, elements_of, read_identifier
 from services.query.keys import SUPPORTED, vr_of
 from services.query.matching import Stored

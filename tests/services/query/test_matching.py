@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from services.query import normal
-from services.query.conditions import (
+from services import normal_forms
+from services.conditions import (
     Always,
     AnyOf,
     Between,
@@ -503,11 +503,11 @@ def _in_form(vr: str, stored: str, form: Form) -> list[str]:
         case Form.TEXT:
             return values
         case Form.DATE:
-            return [normal.date(value) for value in values]
+            return [normal_forms.date(value) for value in values]
         case Form.TIME:
-            return [normal.time(value) for value in values]
+            return [normal_forms.time(value) for value in values]
         case Form.NAME:
-            return [group for value in values for group in normal.name_groups(value)]
+            return [group for value in values for group in normal_forms.name_groups(value)]
 
 
 def _fulfils(value: str, condition: Condition) -> bool:

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomIO
 from pydicom.filewriter import write_dataset
 
-from services.query.conditions import Between, Equals, Form
+from services.conditions import Between, Equals, Form
 from services.query.keys import PATIENT_ROOT, PATIENT_STUDY_ONLY, STUDY_ROOT, Level, Model
 from services.query.options import Options
 from services.query.requests import MAXIMUM_DEPTH, Query, QueryError, query_of, read_query

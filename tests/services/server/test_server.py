@@ -418,6 +418,9 @@ def test_a_full_disk_costs_the_recording_and_not_the_image(tmp_path: Path) -> No
         assert line["cause"] == "No space left on device"
         assert asyncio.run(send(server.port, CT)) == [status.SUCCESS]
         asyncio.run(echo_once("127.0.0.1", server.port, "TESTER", "SERVER"))
+        # Each association tries anew, in the recorder's thread: nothing is certain before that has ended.
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
         assert len([event for event in server.events() if "not recorded" in event]) == 1
         assert list(traces.iterdir()) == []
         assert len(server.stored()) == 1

@@ -1,6 +1,10 @@
-import pytest
+import warnings
 
-from services.query.character_sets import DEFAULT, UTF_8, character_sets_of, choose, decode, encode
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_charset_files
+
+from services.character_sets import DEFAULT, UTF_8, character_sets_of, choose, decode, encode
 
 JAPANESE = ("", "ISO 2022 IR 87")
 LATIN_AND_JAPANESE = ("ISO 2022 IR 100", "ISO 2022 IR 87")
@@ -59,3 +63,20 @@ def test_what_has_no_place_becomes_a_question_mark() -> None:
 def test_bytes_that_are_none_of_the_character_set() -> None:
     assert decode(b"M\xfcller", (UTF_8,)) == "M\ufffdller"
     assert decode(b"M\xfcller", DEFAULT) == "M\ufffdller"
+
+
+REAL_FILES = sorted(str(path) for path in get_charset_files("*.dcm"))
+
+
+@pytest.mark.parametrize("path", REAL_FILES, ids=[path.rpartition("/")[2] for path in REAL_FILES])
+def test_names_of_real_files_are_decoded_as_pydicom_does(path: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = dcmread(path, force=True)
+        if "PatientName" not in dataset:
+            pytest.skip("no patient")
+        name = dataset.PatientName
+        raw = name.original_string
+        sets = dataset.get("SpecificCharacterSet", "")
+    declared = "\\".join([sets] if isinstance(sets, str) else sets)
+    assert decode(raw, character_sets_of(declared)).rstrip("= ") == str(name).rstrip("=")

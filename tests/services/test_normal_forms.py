@@ -1,7 +1,6 @@
 import pytest
 
-from services.archive.index import text
-from services.query import normal
+from services import normal_forms
 
 
 @pytest.mark.parametrize(
@@ -22,9 +21,8 @@ from services.query import normal
         "İ",
     ],
 )
-def test_fold_is_what_the_index_keeps(value: str) -> None:
-    assert normal.fold(value) == text.fold(value)
-    assert normal.fold(normal.fold(value)) == normal.fold(value)
+def test_what_is_folded_stays_as_it_is(value: str) -> None:
+    assert normal_forms.fold(normal_forms.fold(value)) == normal_forms.fold(value)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +37,7 @@ def test_fold_is_what_the_index_keeps(value: str) -> None:
     ],
 )
 def test_name(value: str, expected: str) -> None:
-    assert normal.name(value) == expected
+    assert normal_forms.name(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +53,7 @@ def test_name(value: str, expected: str) -> None:
     ],
 )
 def test_date(value: str, expected: str) -> None:
-    assert normal.date(value) == expected
+    assert normal_forms.date(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,4 +70,20 @@ def test_date(value: str, expected: str) -> None:
     ],
 )
 def test_time(value: str, expected: str) -> None:
-    assert normal.time(value) == expected
+    assert normal_forms.time(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("DOE^John", "doe^john"),
+        ("Jérôme", "jerome"),
+        ("Åsa ØRSTED", "asa ørsted"),
+        ("STRASSE", "strasse"),
+        ("Straße", "strasse"),
+        ("やまだ", "やまだ"),
+        ("ｱﾀ", "アタ"),
+    ],
+)
+def test_case_and_accents_are_folded_away(text: str, folded: str) -> None:
+    assert normal_forms.fold(text) == folded

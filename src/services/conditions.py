@@ -17,9 +17,9 @@ class Form(Enum):
     """What a condition is compared with."""
 
     TEXT = "text"  # the decoded value without its padding
-    NAME = "name"  # each component group as `normal.name_groups` has it: at least one fulfils the condition
-    DATE = "date"  # `normal.date` of it
-    TIME = "time"  # `normal.time` of it
+    NAME = "name"  # each component group as `normal_forms.name_groups` has it: at least one fulfils the condition
+    DATE = "date"  # `normal_forms.date` of it
+    TIME = "time"  # `normal_forms.time` of it
 
 
 class Always(Struct, frozen=True, tag=True):
