@@ -18,6 +18,7 @@ from typing import Any
 
 from archive_samples import data_set, disk_with, failing, open_archive, store
 from services.archive.archive import Archive
+from services.archive.index.entry import Recorded
 
 CRASHED = 77
 STEPS = ("open", "writev", "write", "close", "link", "rename", "unlink", "mkdir", "fdatasync", "fsync")
@@ -53,9 +54,9 @@ class FailPoint:
         return wrapped
 
 
-def record(point: FailPoint) -> Callable[[Any], None]:
+def record(point: FailPoint) -> Callable[[Any], list[Recorded]]:
     """The place of the index commit, as one more step."""
-    return point.around("record", lambda _batch: None)
+    return point.around("record", lambda batch: [Recorded.NEW] * len(batch))
 
 
 async def acknowledge(archive: Archive, instance: str, data: bytes, ledger: int) -> None:

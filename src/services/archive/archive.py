@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from services.archive.committer import Committer, Durability
+from services.archive.committer import Committer, Durability, Record
 from services.archive.data_directory import DataDirectory, Repair
 from services.archive.disk import Disk
 from services.archive.errors import (
@@ -42,6 +42,8 @@ MAXIMUM_INSTANCE_BYTES = 8 << 30
 MAXIMUM_DEPTH = 64
 MAXIMUM_ELEMENTS = 1_000_000  # an enhanced object has some fifty for each of its thousands of frames
 FREE_SPACE_RESERVE = 256 << 20
+
+_COMMITTED_AT_ONCE = 16  # instances whose commit the event loop waits for: one or two milliseconds
 
 
 class Statistics(Struct):
@@ -80,7 +82,8 @@ class Archive:
         max_depth: int,
         max_elements: int,
         disk: Disk,
-        record: Callable[[Sequence[Publication]], None] | None,
+        record: Record | None,
+        records_inline: bool,
     ) -> None:
         self.path = directory.path
         self.durability = durability
@@ -103,6 +106,8 @@ class Archive:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._receiving: set[IncomingInstance] = set()
         self._waiting: dict[Publication, asyncio.Future[None]] = {}
+        self._commits_here = durability is Durability.PROCESS and records_inline
+        self._gathered: list[Publication] = []
         self._closed = False
 
     @classmethod
@@ -119,7 +124,8 @@ class Archive:
         max_depth: int = MAXIMUM_DEPTH,
         max_elements: int = MAXIMUM_ELEMENTS,
         disk: Disk | None = None,
-        record: Callable[[Sequence[Publication]], None] | None = None,
+        record: Record | None = None,
+        records_inline: bool = True,
     ) -> "Archive":
         """Open the archive in a data directory, and repair what an earlier server left behind. Blocks.
 
@@ -134,7 +140,9 @@ class Archive:
             max_depth: sequences inside sequences.
             max_elements: of one data set, those in sequences included.
             disk: the system calls; those of the operating system by default.
-            record: see `Committer`; called in the event loop's thread at `process`, else in the committer's.
+            record: see `Committer`.
+            records_inline: `record` takes microseconds at `process`, so that it may be called in the loop's thread;
+                otherwise it is called in the committer's, as at `power`.
 
         Raises:
             DataDirectoryError: another server uses the directory, or it cannot be used.
@@ -154,6 +162,7 @@ class Archive:
             max_elements=max_elements,
             disk=calls,
             record=record,
+            records_inline=records_inline,
         )
 
     @property
@@ -294,6 +303,7 @@ class Archive:
         self._closed = True
         for incoming in tuple(self._receiving):
             incoming.discard()
+        self._commit_gathered()
         self._committer.close()
         self._volume.close()
         self._directory.close()
@@ -333,17 +343,36 @@ class Archive:
         )
 
     async def _publish(self, publication: Publication) -> None:
-        if self.durability is Durability.PROCESS and not self._volume.stalled:
-            started = self._volume.clock()
-            committed = self._committer.try_commit(publication)
-            self._volume.took(started)
-            if committed:
-                self._count(publication)
+        """At `process` what finishes in one turn of the loop is committed together, here; else a thread does it."""
+        here = self._commits_here and not self._volume.stalled
+        if here and not (self._receiving or self._gathered):  # nobody else is about to finish
+            if not self._commit_here((publication,)):
                 return
+            here = False  # it has to be compared
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[publication] = done
-        self._committer.submit(publication)
+        if here:
+            self._gathered.append(publication)
+            if len(self._gathered) == 1:
+                asyncio.get_running_loop().call_soon(self._commit_gathered)
+        else:
+            self._committer.submit(publication)
         await done
+
+    def _commit_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        while gathered:
+            batch, gathered = gathered[:_COMMITTED_AT_ONCE], gathered[_COMMITTED_AT_ONCE:]
+            for publication in batch if self._volume.stalled else self._commit_here(batch):
+                self._committer.submit(publication)
+
+    def _commit_here(self, batch: Sequence[Publication]) -> Sequence[Publication]:
+        """Commit in this thread; returns those that a thread has to compare with what is stored."""
+        started = self._volume.clock()
+        left = self._committer.try_commit(batch)
+        self._volume.took(started)
+        self._release([publication for publication in batch if publication not in left])
+        return left
 
     def _count(self, publication: Publication) -> None:
         statistics = self.statistics
@@ -369,7 +398,9 @@ class Archive:
     def _release(self, batch: Sequence[Publication]) -> None:
         for publication in batch:
             self._count(publication)
-            _resolve(self._waiting.pop(publication))
+            done = self._waiting.pop(publication, None)
+            if done is not None:
+                _resolve(done)
 
     def _post(self, call: Callable[[], None]) -> None:
         """Have something called in the loop's thread; a loop that has ended waits for nothing."""

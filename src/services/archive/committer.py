@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from services.archive.data_directory import DataDirectory
 from services.archive.disk import Disk
 from services.archive.errors import ArchiveError, OutOfStorage, StorageError, storage_error
+from services.archive.index.entry import Recorded
 from services.archive.publish import Outcome, Publication, Publisher
 from services.archive.volume import Volume
 
@@ -29,7 +30,12 @@ LARGEST_BATCH = 64
 _SYNC_THREADS = 4
 _KNOWN_DIRECTORIES = 4096
 
+_STORED = (Outcome.STORED, Outcome.REPLACED, Outcome.DUPLICATE_EQUAL)
+
 _Item = TypeVar("_Item")
+
+Record: TypeAlias = Callable[[Sequence[Publication]], Sequence[Recorded]]
+"""Has publications recorded; see `Committer`."""
 
 
 class Durability(StrEnum):
@@ -49,9 +55,9 @@ class Committer:
         publisher: puts files into their places.
         durability: what is reached before a result is released.
         deliver: takes each batch when its results stand; called in the committer's thread.
-        record: called with the published ones of a batch once they are as durable as they get, before any
-            journal entry goes and any result is released. Here an index commits; what it raises fails the
-            batch and leaves the journal entries.
+        record: told of what a batch stored once that is as durable as it gets, before any journal entry goes and
+            any result is released; says what became of each. Here an index commits; what it raises fails the batch
+            and leaves the journal entries. Called by one thread at a time.
     """
 
     def __init__(
@@ -62,7 +68,7 @@ class Committer:
         publisher: Publisher,
         durability: Durability,
         deliver: Callable[[Sequence[Publication]], None],
-        record: Callable[[Sequence[Publication]], None] | None = None,
+        record: Record | None = None,
     ) -> None:
         self.durability = durability
         self._directory = directory
@@ -71,24 +77,32 @@ class Committer:
         self._publisher = publisher
         self._deliver = deliver
         self._record = record
+        self._recording = (
+            threading.Lock()
+        )  # the loop's thread commits at `process`, and ours what it compares
         self._queue: SimpleQueue[Publication | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._syncers: ThreadPoolExecutor | None = None
         self._synced: OrderedDict[str, None] = OrderedDict()  # directories whose parents have been synced
 
-    def try_commit(self, publication: Publication) -> bool:
-        """Commit at `process`, here and now, if that takes microseconds.
+    def try_commit(self, batch: Sequence[Publication]) -> list[Publication]:
+        """Commit at `process`, here and now, what takes microseconds.
 
         Returns:
-            False when there is something to compare with: `submit` it then. Otherwise its result stands.
+            those for which there is something to compare with: `submit` them. The result of every other stands.
         """
-        try:
-            if not self._publisher.try_publish(publication):
-                return False
-        except (OSError, ArchiveError) as error:
-            publication.error = _error_of(publication, error)
-        self._conclude((publication,))
-        return True
+        left, concluded = [], []
+        for publication in batch:
+            try:
+                if not self._publisher.try_publish(publication):
+                    left.append(publication)
+                    continue
+            except (OSError, ArchiveError) as error:
+                publication.error = _error_of(publication, error)
+            concluded.append(publication)
+        if concluded:
+            self._conclude(concluded)
+        return left
 
     def submit(self, publication: Publication) -> None:
         """Commit in the thread; `deliver` gets it in a batch."""
@@ -120,16 +134,21 @@ class Committer:
         self._conclude(batch)
 
     def _conclude(self, batch: Sequence[Publication]) -> None:
-        published = [publication for publication in batch if publication.error is None]
-        if self._record is not None and published:
+        stored = [p for p in batch if p.error is None and p.outcome in _STORED]
+        if self._record is not None and stored:
             try:
-                self._record(published)
+                with self._recording:
+                    results = self._record(stored)
             except Exception as error:
                 # Whether it was recorded is unknown: the journal entries stay for the next start.
-                for publication in published:
+                for publication in stored:
                     publication.error = StorageError(f"could not record {publication.path}: {error}")
                     publication.error.__cause__ = error
                     self._publisher.close(publication)
+            else:
+                for publication, result in zip(stored, results, strict=True):
+                    if result is Recorded.ELSEWHERE:
+                        self._publisher.withdraw(publication)
         for publication in batch:
             if publication.fd >= 0:
                 self._publisher.release(publication)

@@ -4,9 +4,8 @@
 is ever replaced by accident. The name in `.incoming` stays until `release`: it is the journal of the
 publication. Everything here blocks, for microseconds unless a duplicate has to be compared.
 
-A SOP Instance UID that is held under another study or series has another path and cannot be seen from here;
-finding it takes a unique key over all instances, so that decision belongs to whoever records publications in
-an index.
+A SOP Instance UID that is held under another study or series has another path and cannot be seen from here: the
+index finds it by its unique key, and then the publication is withdrawn.
 """
 
 import os
@@ -189,6 +188,16 @@ class Publisher:
         raise StorageError(
             f"{publication.path} appears and disappears: is another program changing the archive?"
         )
+
+    def withdraw(self, publication: Publication) -> None:
+        """Its SOP Instance UID is held under another study or series, and stays there. Never raises.
+
+        What was stored under that path before, which no index knows, is left to whoever looks for such files.
+        """
+        if publication.outcome is Outcome.STORED:
+            with suppress(OSError):  # a file without a row, which is found by comparing the two
+                self._disk.unlink(publication.path, dir_fd=self._directory.root_fd)
+        publication.outcome = Outcome.DUPLICATE_DIFFERENT
 
     def release(self, publication: Publication) -> None:
         """Remove the journal entry of a publication and close its file. Never raises."""

@@ -19,9 +19,10 @@ from archive_samples import (
     instances,
     leftovers,
 )
-from services.archive.committer import LARGEST_BATCH, Committer, Durability
+from services.archive.committer import LARGEST_BATCH, Committer, Durability, Record
 from services.archive.data_directory import DataDirectory
 from services.archive.errors import OutOfStorage, StorageError
+from services.archive.index.entry import Recorded
 from services.archive.publish import Duplicates, Outcome, Publication, Publisher
 from services.archive.volume import Volume
 
@@ -79,7 +80,7 @@ class Room:
     def committer(
         self,
         durability: Durability = Durability.POWER,
-        record: Callable[[Sequence[Publication]], None] | None = None,
+        record: Record | None = None,
         duplicates: Duplicates = Duplicates.KEEP,
         **calls: Callable[..., Any],
     ) -> Committer:
@@ -123,7 +124,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 def test_process_syncs_nothing(room: Room) -> None:
     publication = room.publication("1/2/3.dcm")
-    assert room.committer(Durability.PROCESS).try_commit(publication)
+    assert room.committer(Durability.PROCESS).try_commit([publication]) == []
     assert room.journal.names() == ["link", "unlink"]
     assert publication.outcome is Outcome.STORED
     assert instances(room.path) == ["1/2/3.dcm"]
@@ -132,8 +133,8 @@ def test_process_syncs_nothing(room: Room) -> None:
 def test_try_commit_leaves_a_taken_place_to_the_thread(room: Room) -> None:
     committer = room.committer(Durability.PROCESS, duplicates=Duplicates.REJECT)
     first, second = room.publication("1/2/3.dcm"), room.publication("1/2/3.dcm")
-    assert committer.try_commit(first)
-    assert not committer.try_commit(second)
+    assert committer.try_commit([first]) == []
+    assert committer.try_commit([second]) == [second]
     committer.submit(second)
     room.wait_for(1)
     committer.close()
@@ -144,9 +145,10 @@ def test_try_commit_leaves_a_taken_place_to_the_thread(room: Room) -> None:
 def test_power_syncs_file_then_links_then_syncs_directories_then_forgets(room: Room) -> None:
     recorded: list[str] = []
 
-    def record(batch: Sequence[Publication]) -> None:
+    def record(batch: Sequence[Publication]) -> list[Recorded]:
         room.journal.note("record", batch[0].path)
         recorded.extend(leftovers(room.path))
+        return [Recorded.NEW]
 
     publication = room.publication("1/2/3.dcm")
     name = publication.name
@@ -228,7 +230,7 @@ def test_an_equal_duplicate_is_made_durable_before_it_is_acknowledged(
 ) -> None:
     monkeypatch.setattr(Publisher, "_is_stored", lambda _self, _publication: True)
     first, second = room.publication("1/2/3.dcm"), room.publication("1/2/3.dcm")
-    assert room.committer(Durability.PROCESS).try_commit(first)
+    assert room.committer(Durability.PROCESS).try_commit([first]) == []
     room.journal.calls.clear()
     room.committer().commit([second])
     assert second.outcome is Outcome.DUPLICATE_EQUAL
@@ -280,7 +282,7 @@ def test_an_error_of_a_directory_sync_fails_all_that_lie_there(room: Room) -> No
 
 
 def test_a_record_that_fails_fails_the_batch_and_keeps_the_journal(room: Room) -> None:
-    def record(_batch: Sequence[Publication]) -> None:
+    def record(_batch: Sequence[Publication]) -> list[Recorded]:
         raise RuntimeError("database is locked")
 
     publication = room.publication("1/2/3.dcm")
@@ -300,7 +302,12 @@ def test_only_what_was_published_is_recorded(room: Room) -> None:
     bad = room.publication("1/2/bad.dcm")
     os.close(bad.fd)
     bad.fd = os.open("/proc/self/status", os.O_RDONLY)  # cannot be synced
-    committer = room.committer(record=lambda batch: recorded.extend(p.path for p in batch))
+
+    def record(batch: Sequence[Publication]) -> list[Recorded]:
+        recorded.extend(publication.path for publication in batch)
+        return [Recorded.NEW] * len(batch)
+
+    committer = room.committer(record=record)
     committer.commit([bad, room.publication("1/2/good.dcm")])
     committer.close()
     assert recorded == ["1/2/good.dcm"]
@@ -309,10 +316,11 @@ def test_only_what_was_published_is_recorded(room: Room) -> None:
 def test_what_arrives_meanwhile_is_the_next_batch(room: Room) -> None:
     begun, gate, sizes = threading.Event(), threading.Event(), list[int]()
 
-    def record(batch: Sequence[Publication]) -> None:
+    def record(batch: Sequence[Publication]) -> list[Recorded]:
         sizes.append(len(batch))
         begun.set()
         assert gate.wait(10)
+        return [Recorded.NEW] * len(batch)
 
     committer = room.committer(record=record)
     total = 1 + LARGEST_BATCH + 10
@@ -350,3 +358,25 @@ def test_an_unexpected_error_still_delivers(room: Room, monkeypatch: pytest.Monk
     assert isinstance(publication.error, StorageError)
     assert isinstance(publication.error.__cause__, ZeroDivisionError)
     os.close(publication.fd)
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_what_the_index_holds_elsewhere_is_withdrawn(room: Room, durability: Durability) -> None:
+    first, second = room.publication("1/2/3.dcm"), room.publication("1/2/4.dcm")
+    committer = room.committer(durability=durability, record=lambda batch: [Recorded.NEW, Recorded.ELSEWHERE])
+    committer.commit([first, second])
+    committer.close()
+    assert (first.outcome, second.outcome) == (Outcome.STORED, Outcome.DUPLICATE_DIFFERENT)
+    assert second.error is None
+    assert instances(room.path) == ["1/2/3.dcm"]
+    assert leftovers(room.path) == []
+
+
+def test_a_file_that_was_there_before_is_not_withdrawn(room: Room) -> None:
+    room.committer().commit([room.publication("1/2/3.dcm")])
+    again = room.publication("1/2/3.dcm")
+    committer = room.committer(record=lambda batch: [Recorded.ELSEWHERE])
+    committer.commit([again])
+    committer.close()
+    assert again.outcome is Outcome.DUPLICATE_DIFFERENT
+    assert instances(room.path) == ["1/2/3.dcm"]
