@@ -23,6 +23,7 @@ _OPTIONS = {
     "host": "--host",
     "port": "--port",
     "dataDirectory": "--data-dir",
+    "database": "--database",
     "databaseURL": "--database-url",
     "durability": "--durability",
     "duplicates": "--duplicates",
@@ -46,7 +47,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="A DICOM server: receives images over the network and keeps them as Part 10 files.",
+    help="A DICOM server: receives images over the network, keeps them, finds them and gives them back.",
 )
 
 ConfigFile: TypeAlias = Annotated[
@@ -126,8 +127,21 @@ def start(
     blocked_ae: Annotated[
         str | None, typer.Option(help="Calling AE titles that may not, whatever else is said.", metavar="C,D")
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="Which database keeps the index; none: images are only kept.",
+            metavar="[sqlite|postgres|none]",
+            show_default="sqlite, or what --database-url names",
+        ),
+    ] = None,
     database_url: Annotated[
-        str | None, typer.Option(help="Must be empty: this version keeps files and uses no database.")
+        str | None,
+        typer.Option(
+            help="Where the index is kept: sqlite:///FILE or postgresql://user:password@host/name.",
+            metavar="URL",
+            show_default="index.db in the data directory",
+        ),
     ] = None,
     tls: Annotated[
         bool | None, typer.Option("--tls/--no-tls", help="Take TLS connections only.", show_default="no-tls")
@@ -168,6 +182,7 @@ def start(
       dicom-server start --aet MY_PACS --port 11112 --data-dir /var/lib/dicom --verbose
       dicom-server start --config /etc/dicom-server.conf
       dicom-server start --host 0.0.0.0 --allowed-ae CT1,MR1
+      dicom-server start --database-url postgresql://pacs:secret@localhost/pacs
       dicom-server start --tls --tls-certificate server.crt --tls-private-key server.key
       dicom-server start --trace traces --redact
     """
@@ -176,6 +191,7 @@ def start(
         "host": host,
         "port": port,
         "dataDirectory": None if data_dir is None else str(data_dir),
+        "database": database,
         "databaseURL": database_url,
         "durability": durability,
         "duplicates": duplicates,

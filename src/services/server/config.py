@@ -57,6 +57,13 @@ PrivateUID: TypeAlias = Annotated[
     ),
 ]
 FileName: TypeAlias = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", description="the name of a PEM file")]
+DatabaseURL: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^(sqlite:///[^\x00?#]+|postgres(ql)?(\+psycopg)?://[^\x00]+)?\Z",
+        description="empty, sqlite:///FILE, or postgresql://user:password@host:port/name",
+    ),
+]
 Directory: TypeAlias = Annotated[Path, Meta(description="the name of a directory")]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=86400, description="seconds, above 0 and at most 86400")]
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=65535, description="1 to 65535")]
@@ -113,6 +120,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         instance_size: of a stored instance.
         borrowed_buffers: memory lent to PDUs that are not complete, over all associations.
         min_free_space: what storing must leave free in the data directory's file system; 0 is off.
+        identifier_length: of the identifier of a C-FIND, C-GET or C-MOVE.
+        find_matches: responses to one C-FIND; None is off.
     """
 
     associations_per_caller: Count | None = field(default=None, name="associationsPerCaller")
@@ -137,9 +146,37 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     borrowed_buffers: Annotated[
         int, Meta(ge=MiB, le=64 * GiB, description="1048576 to 68719476736 bytes")
     ] = field(default=256 * MiB, name="borrowedBuffers")
+    identifier_length: Annotated[int, Meta(ge=KiB, le=16 * MiB, description="1024 to 16777216 bytes")] = (
+        field(default=MiB, name="identifierLength")
+    )
+    find_matches: Annotated[int, Meta(ge=1, le=1_000_000_000, description="1 to 1000000000")] | None = field(
+        default=None, name="findMatches"
+    )
     min_free_space: Annotated[int, Meta(ge=0, le=1024 * GiB, description="0 to 1099511627776 bytes")] = field(
         default=256 * MiB, name="minFreeSpace"
     )
+
+
+class Retrieve(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How instances are sent to those who retrieve them; times in seconds.
+
+    Attributes:
+        parallel: associations of one C-MOVE to its destination.
+        window: operations to have outstanding on each of them, where the destination grants as many.
+        retries: further tries of what may pass, each after a longer delay.
+        connect_timeout: from the connection to the destination's answer.
+        response_timeout: for the response to one C-STORE, of a C-GET too.
+        move_timeout: of a whole C-MOVE.
+        moves: C-MOVEs at one time; one more is refused.
+    """
+
+    parallel: Annotated[int, Meta(ge=1, le=16, description="1 to 16")] = 1
+    window: Annotated[int, Meta(ge=1, le=64, description="1 to 64")] = 1
+    retries: Annotated[int, Meta(ge=0, le=100, description="0 to 100")] = 3
+    connect_timeout: Seconds = field(default=30.0, name="connectTimeout")
+    response_timeout: Seconds = field(default=60.0, name="responseTimeout")
+    move_timeout: Seconds = field(default=86400.0, name="moveTimeout")
+    moves: Count = 16
 
 
 class Peer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -209,9 +246,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     host: Host = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="0 to 65535; 0 takes any free port")] = 11112
     data_directory: Directory = field(default=Path("data"), name="dataDirectory")
-    database_url: Annotated[
-        str, Meta(max_length=0, description="empty; this version keeps files and uses no database")
-    ] = field(default="", name="databaseURL")
+    database: Literal["sqlite", "postgres", "none"] | None = None
+    database_url: DatabaseURL = field(default="", name="databaseURL")
     durability: Literal["process", "power"] = "power"
     duplicates: Literal["keep", "replace", "reject"] = "keep"
     max_concurrent_connections: Count = field(default=200, name="maxConcurrentConnections")
@@ -227,8 +263,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tls_certificate: FileName = field(default="", name="tlsCertificate")
     tls_private_key: FileName = field(default="", name="tlsPrivateKey")
     known_destinations: dict[AETitle, Destination] = field(default_factory=dict, name="knownDestinations")
+    allow_ad_hoc_destinations: bool = field(default=False, name="allowAdHocDestinations")
     peers: dict[AETitle, Peer] = field(default_factory=dict)
     storage: Storage = Storage()
+    retrieve: Retrieve = Retrieve()
     timers: Timers = Timers()
     limits: Limits = Limits()
     log: Log = Log()
@@ -236,6 +274,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     verbose: bool = False
 
     def __post_init__(self) -> None:
+        self._check_database()
         self._check_tls()
         self._check_trace()
         longest = max(self.max_pdu_size, self.limits.a_associate_length)
@@ -244,6 +283,18 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 f"limits.borrowedBuffers: {self.limits.borrowed_buffers} bytes are too few for PDUs of "
                 f"{longest} bytes (maxPDUSize, limits.aAssociateLength); allowed: at least {4 * longest}"
             )
+
+    def _check_database(self) -> None:
+        of_url = self.database_url.partition(":")[0].partition("+")[0].replace("postgresql", "postgres")
+        match self.database:
+            case "postgres" if not self.database_url:
+                raise ValueError(
+                    'database: "postgres" needs databaseURL as well: postgresql://user@host/name'
+                )
+            case "none" if self.database_url:
+                raise ValueError('database: "none", but databaseURL is set; leave one of the two out')
+            case "sqlite" | "postgres" if of_url not in ("", self.database):
+                raise ValueError(f'database: "{self.database}", but databaseURL begins with {of_url}')
 
     def _check_tls(self) -> None:
         files = {"tlsCertificate": self.tls_certificate, "tlsPrivateKey": self.tls_private_key}
@@ -265,6 +316,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 f"trace.maxTotalSize: {trace.max_total_size} bytes are fewer than one recording may have; "
                 f"allowed: at least trace.maxFileSize, {trace.max_file_size}"
             )
+
+    @property
+    def has_index(self) -> bool:
+        """Whether what is stored can be found and retrieved."""
+        return self.database != "none"
 
     @property
     def log_level(self) -> LogLevel:

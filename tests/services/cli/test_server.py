@@ -94,8 +94,8 @@ def test_options_win_over_the_file(started: Started) -> None:
 
 def test_every_option_sets_its_field(started: Started) -> None:
     line = (
-        "start --aet A --port 1 --host ::1 --data-dir d --database-url= --durability process "
-        "--duplicates reject --max-connections 3 --max-pdu-size 16384 --allowed-ae CT1,MR1 --blocked-ae CT2 "
+        "start --aet A --port 1 --host ::1 --data-dir d --database sqlite --database-url sqlite:///x "
+        "--durability process --duplicates reject --max-connections 3 --max-pdu-size 16384 --allowed-ae CT1,MR1 --blocked-ae CT2 "
         "--tls --tls-certificate a.crt --tls-private-key a.key --log-format json --trace t --redact -v"
     )
     result = invoke(*line.split())
@@ -106,6 +106,8 @@ def test_every_option_sets_its_field(started: Started) -> None:
         port=1,
         host="::1",
         data_directory=Path("d"),
+        database="sqlite",
+        database_url="sqlite:///x",
         durability="process",
         duplicates="reject",
         max_concurrent_connections=3,
@@ -131,7 +133,8 @@ def test_every_option_sets_its_field(started: Started) -> None:
         (("--duplicates", "x"), "--duplicates: "),
         (("--max-connections", "0"), "--max-connections: "),
         (("--max-pdu-size", "100"), "--max-pdu-size: "),
-        (("--database-url", "sqlite:///x"), "--database-url: "),
+        (("--database-url", "mysql://x"), "--database-url: "),
+        (("--database", "oracle"), "--database: "),
         (("--log-format", "xml"), "--log-format: "),
         (("--tls",), "enableTLS: true needs tlsCertificate and tlsPrivateKey"),
         (("--redact",), "trace.redact: true, but nothing is recorded"),

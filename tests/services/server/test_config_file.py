@@ -195,7 +195,12 @@ def test_a_file_without_end_is_not_read_to_its_end() -> None:
         ("dataDirectory", ""),
         ("dataDirectory", "a\0b"),
         ("dataDirectory", 3),
-        ("databaseURL", "sqlite:///x.db"),
+        ("databaseURL", "sqlite:x.db"),
+        ("databaseURL", "mysql://host/x"),
+        ("database", "oracle"),
+        ("retrieve.parallel", 17),
+        ("retrieve.retries", -1),
+        ("limits.findMatches", 0),
         ("durability", "none"),
         ("duplicates", "Keep"),
         ("maxConcurrentConnections", 0),
@@ -290,9 +295,9 @@ def test_null_is_a_value_only_where_a_field_may_be_left_open() -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    text = refused({"databaseURL": "postgresql://me:se/cret@host/db"})
+    text = refused({"databaseURL": "mysql://me:se/cret@host/db"})
     assert "cret" not in text
-    assert "this version keeps files and uses no database" in text
+    assert "postgresql://user:password@host:port/name" in text
 
 
 def test_every_mistake_is_named_at_once() -> None:
@@ -387,3 +392,37 @@ def test_loading_touches_no_disk_but_the_file(tmp_path: Path) -> None:
     file.write_text(json.dumps({"dataDirectory": str(tmp_path / "data")}))
     load_config(file)
     assert [path.name for path in tmp_path.iterdir()] == ["a.conf"]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"database": "postgres"}, 'database: "postgres" needs databaseURL as well'),
+        ({"database": "none", "databaseURL": "sqlite:////x.db"}, 'database: "none", but databaseURL is set'),
+        (
+            {"database": "sqlite", "databaseURL": "postgresql://h/d"},
+            'database: "sqlite", but databaseURL begins with',
+        ),
+        (
+            {"database": "postgres", "databaseURL": "sqlite:////x"},
+            'database: "postgres", but databaseURL begins with',
+        ),
+    ],
+)
+def test_database_and_its_url_must_agree(given: dict[str, object], text: str) -> None:
+    assert text in refused(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"database": "none"},
+        {"database": "sqlite", "databaseURL": ""},
+        {"database": "sqlite", "databaseURL": "sqlite:////srv/index.db"},
+        {"databaseURL": "postgres://user@host/name"},
+        {"database": "postgres", "databaseURL": "postgresql+psycopg://user:password@host:5432/name"},
+    ],
+)
+def test_databases_that_can_be_named(given: dict[str, object]) -> None:
+    config = make_config(given)
+    assert config.has_index is (config.database != "none")
