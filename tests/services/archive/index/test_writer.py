@@ -1,0 +1,236 @@
+"""What the writer makes of instances, on both databases."""
+
+import threading
+from typing import Any
+
+import pytest
+from services.archive.index.database import Database
+from sqlalchemy import func, select, text
+
+from index_samples import CT_IMAGE_STORAGE, sample
+from services.archive.index.entry import Indexable, Recorded
+from services.archive.index.schema import instances, patients, series, studies
+from services.archive.index.writer import IndexWriter
+
+MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
+NEW, KNOWN, ELSEWHERE = Recorded.NEW, Recorded.KNOWN, Recorded.ELSEWHERE
+
+
+@pytest.fixture
+def writer(database: Database) -> Any:
+    made = IndexWriter(database)
+    yield made
+    made.close()
+
+
+def rows(database: Database, statement: Any) -> list[tuple[Any, ...]]:
+    with database.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(statement)]
+
+
+def counts_of(database: Database) -> list[tuple[Any, ...]]:
+    """Patient ID and its counts; study and its counts; series and its count."""
+    return (
+        rows(
+            database,
+            select(
+                patients.c.patient_id,
+                patients.c.number_of_studies,
+                patients.c.number_of_series,
+                patients.c.number_of_instances,
+            ).order_by(patients.c.patient_id),
+        )
+        + rows(
+            database,
+            select(
+                studies.c.study_instance_uid, studies.c.number_of_series, studies.c.number_of_instances
+            ).order_by(studies.c.study_instance_uid),
+        )
+        + rows(
+            database,
+            select(series.c.series_instance_uid, series.c.number_of_instances).order_by(
+                series.c.series_instance_uid
+            ),
+        )
+    )
+
+
+def assert_counts_are_true(database: Database) -> None:
+    """Every maintained count is what counting says."""
+    of_series = select(func.count()).where(instances.c.series == series.c.id).scalar_subquery()
+    wrong = rows(database, select(series.c.id).where(series.c.number_of_instances != of_series))
+    for column, counted in (
+        (
+            studies.c.number_of_instances,
+            select(func.coalesce(func.sum(series.c.number_of_instances), 0)).where(
+                series.c.study == studies.c.id
+            ),
+        ),
+        (studies.c.number_of_series, select(func.count()).where(series.c.study == studies.c.id)),
+    ):
+        wrong += rows(database, select(studies.c.id).where(column != counted.scalar_subquery()))
+    for column, counted in (
+        (patients.c.number_of_studies, select(func.count())),
+        (patients.c.number_of_series, select(func.coalesce(func.sum(studies.c.number_of_series), 0))),
+        (patients.c.number_of_instances, select(func.coalesce(func.sum(studies.c.number_of_instances), 0))),
+    ):
+        mine = counted.where(studies.c.patient == patients.c.id).select_from(studies).scalar_subquery()
+        wrong += rows(database, select(patients.c.id).where(column != mine))
+    assert wrong == []
+
+
+def test_one_by_one(database: Database, writer: IndexWriter) -> None:
+    for number in range(3):
+        assert writer.record([sample(f"1.4.{number}", PatientID="P", Modality="CT")]) == [NEW]
+    assert writer.record([sample("1.5.1", "1.3.9", PatientID="P", Modality="MR")]) == [NEW]
+    assert counts_of(database) == [("P", 1, 2, 4), ("1.2", 2, 4), ("1.3", 3), ("1.3.9", 1)]
+    assert rows(database, select(studies.c.modalities, studies.c.sop_classes)) == [
+        ("\\CT\\MR\\", f"\\{CT_IMAGE_STORAGE}\\")
+    ]
+
+
+def test_a_batch_over_patients_studies_and_series(database: Database, writer: IndexWriter) -> None:
+    batch = [
+        sample(
+            f"1.4.{patient}.{study}.{number}",
+            f"1.3.{patient}.{study}",
+            f"1.2.{patient}.{study}",
+            PatientID=patient,
+        )
+        for patient in ("1", "2")
+        for study in range(2)
+        for number in range(3)
+    ]
+    assert writer.record(batch) == [NEW] * 12
+    assert counts_of(database)[:2] == [("1", 2, 2, 6), ("2", 2, 2, 6)]
+    assert_counts_are_true(database)
+
+
+def test_again_changes_nothing(database: Database, writer: IndexWriter) -> None:
+    batch = [sample("1.4", PatientID="P"), sample("1.5", PatientID="P")]
+    writer.record(batch)
+    before = counts_of(database)
+    assert writer.record(batch) == [KNOWN] * 2
+    assert IndexWriter(database).record(batch[:1]) == [KNOWN]
+    assert counts_of(database) == before
+
+
+def test_what_was_told_last_stands(database: Database, writer: IndexWriter) -> None:
+    writer.record([sample("1.4", InstanceNumber="1")])
+    writer.record([sample("1.4", InstanceNumber="2", sop_class=MR_IMAGE_STORAGE)])
+    assert rows(database, select(instances.c.instance_number, instances.c.sop_class_uid)) == [
+        ("2", MR_IMAGE_STORAGE)
+    ]
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_an_instance_held_elsewhere_changes_nothing(
+    database: Database, writer: IndexWriter, remembered: bool
+) -> None:
+    writer.record([sample("1.4", PatientID="P"), sample("1.6", "1.3.2", PatientID="P")])
+    before = counts_of(database)
+    if not remembered:
+        writer.close()
+    elsewhere: list[Indexable] = [
+        sample("1.4", "1.3.2", PatientID="P"),
+        sample("1.4", "1.3.7", PatientID="P"),
+        sample("1.4", "1.3", "1.2.7", PatientID="Q"),
+    ]
+    assert writer.record(elsewhere) == [ELSEWHERE] * 3
+    assert [writer.record([each]) for each in elsewhere] == [[ELSEWHERE]] * 3
+    assert counts_of(database) == before, "no study without an instance"
+
+
+def test_of_one_uid_in_two_series_the_first_counts(database: Database, writer: IndexWriter) -> None:
+    batch = [sample("1.4", "1.3.2"), sample("1.4", "1.3.1"), sample("1.4", "1.3.2")]
+    assert writer.record(batch) == [NEW, ELSEWHERE, KNOWN]
+    assert [row[0] for row in counts_of(database)] == ["", "1.2", "1.3.2"]
+    assert_counts_are_true(database)
+
+
+def test_what_was_stored_of_a_study_first_says_whose_it_is(database: Database, writer: IndexWriter) -> None:
+    writer.record([sample("1.4", PatientID="P")])
+    writer.close()
+    assert writer.record([sample("1.5", "1.3.2", PatientID="Q")]) == [NEW]
+    assert counts_of(database)[0] == ("P", 1, 2, 2)
+    assert rows(database, select(func.count()).select_from(patients)) == [(1,)]
+
+
+def test_hostile_values_are_only_values(database: Database, writer: IndexWriter) -> None:
+    hostile = "Robert'); DROP TABLE patients;--%_!"
+    assert writer.record([sample("1.4", PatientID=hostile, Modality="50%_!'")]) == [NEW]
+    assert writer.record(
+        [sample("1.5", "1.3.1", Modality="50%_!'"), sample("1.6", "1.3.2", Modality="50xx!'")]
+    ) == [
+        NEW,
+        NEW,
+    ]
+    assert counts_of(database)[0][0] == hostile
+    assert rows(database, select(studies.c.modalities)) == [("\\50%_!'\\50xx!'\\",)]
+
+
+def test_a_transaction_that_fails_leaves_nothing_behind(database: Database, writer: IndexWriter) -> None:
+    writer.record([sample("1.4")])
+
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            if name == "path":
+                return "1.2/1.3.5/1.5.dcm"
+            raise RuntimeError("damaged")
+
+    with pytest.raises(RuntimeError, match="damaged"):
+        writer.record([sample("1.6", "1.3.9"), Broken()])
+    assert [row[0] for row in counts_of(database)] == ["", "1.2", "1.3"]
+    assert writer.record([sample("1.6", "1.3.9")]) == [NEW], "what was made in vain is not remembered"
+    assert_counts_are_true(database)
+
+
+def test_more_series_than_are_remembered(database: Database, writer: IndexWriter, monkeypatch: Any) -> None:
+    monkeypatch.setattr("services.archive.index.writer._REMEMBERED", 3)
+    for number in range(10):
+        assert writer.record([sample(f"1.4.{number}", f"1.3.{number}")]) == [NEW]
+        assert writer.record([sample(f"1.5.{number}", f"1.3.{number}")]) == [NEW]
+    assert_counts_are_true(database)
+
+
+def test_writers_at_the_same_time(database: Database) -> None:
+    """Two of them, with batches in opposite orders, over the same patients, studies and series."""
+    failures: list[BaseException] = []
+    results: list[Recorded] = []
+
+    def write(numbers: list[int]) -> None:
+        writer = IndexWriter(database)
+        try:
+            for start in range(0, len(numbers), 8):
+                batch = [
+                    sample(f"1.4.{n}", f"1.3.{n % 5}", f"1.2.{n % 3}", PatientID=f"P{n % 3 % 2}")
+                    for n in numbers[start : start + 8]
+                ]
+                results.extend(writer.record(batch))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            writer.close()
+
+    numbers = list(range(200))
+    threads = [threading.Thread(target=write, args=(each,)) for each in (numbers, numbers[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert sorted(result.value for result in results) == ["known"] * 200 + ["new"] * 200
+    assert_counts_are_true(database)
+
+
+@pytest.mark.peer("postgres")
+def test_a_lost_connection_is_replaced(postgresql_database: Database) -> None:
+    writer = IndexWriter(postgresql_database)
+    assert writer.record([sample("1.4")]) == [NEW]
+    with postgresql_database.engine.connect() as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        )
+    assert writer.record([sample("1.4"), sample("1.5")]) == [KNOWN, NEW]
+    writer.close()
+    assert_counts_are_true(postgresql_database)
