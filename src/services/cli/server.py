@@ -209,7 +209,7 @@ def start(
     }
     settings = _load(config, {name: value for name, value in given.items() if value is not None})
     from services.server.config_file import ConfigError
-    from services.server.server import run
+    from services.server.program import run
 
     try:
         code = run(settings)

@@ -37,9 +37,9 @@ class Started:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     stand_in = Started()
-    module = ModuleType("services.server.server")
+    module = ModuleType("services.server.program")
     module.run = stand_in.run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "services.server.server", module)
+    monkeypatch.setitem(sys.modules, "services.server.program", module)
     return stand_in
 
 
