@@ -9,6 +9,7 @@ import uvloop
 from loops import LoopFactory
 from peers import require_peer
 
+pytest_plugins = ["databases"]
 TESTS = Path(__file__).parent
 SLOW = ("interop", "faults")
 """Folders with real peers and killed servers, in the order they run, after everything else."""

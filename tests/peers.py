@@ -189,9 +189,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def storescp(directory: Path, *options: str, ae_title: str = "STORESCP") -> Iterator[Peer]:
+def storescp(
+    directory: Path, *options: str, ae_title: str = "STORESCP", port: int | None = None
+) -> Iterator[Peer]:
     """DCMTK's storage SCP: takes every transfer syntax it knows, keeps the data set's bytes as they came."""
-    port = free_port()
+    port = port or free_port()
     argv = [require_peer("storescp"), "--aetitle", ae_title, "--output-directory", str(directory)]
     argv += ["--accept-all", "--bit-preserving", "--max-pdu", "131072", *options, str(port)]
     with serving("storescp", argv, directory, port=port, ae_title=ae_title) as peer:

@@ -30,6 +30,8 @@ EXCEPTIONS = {
     "services/query/dates.py": "a part of matching; tests/services/query/test_matching.py",
     "services/query/person_names.py": "a part of matching; tests/services/query/test_matching.py",
     "services/query/wildcards.py": "a part of matching; tests/services/query/test_matching.py",
+    "services/server/program.py": "tests/services/server/test_server.py and tests/services/cli/test_server.py run it",
+    "services/server/archive_index.py": "tests/services/server/test_answering.py asks a whole server",
     "services/archive/disk.py": "the system calls by name; tests/faults/ replaces each of them",
     "services/archive/frames.py": "a part of the scanner; tests/services/archive/test_scanner.py",
     "services/archive/kept_values.py": "a part of the scanner; tests/services/archive/test_scanner.py",

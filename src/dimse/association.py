@@ -270,13 +270,15 @@ class Association:
         data_set: bytes | None = None,
         *,
         timeout: float = 60.0,
+        cancel_timeout: float | None = None,
     ) -> AsyncGenerator[Reply, None]:
         """Invoke an operation with pending responses; yields each as it comes, the final one last.
 
         Closing the generator early sends a C-CANCEL-RQ and drops what still comes. Arguments and errors as for
-        `invoke`; `timeout` is for each response.
+        `invoke`; `timeout` is for each response. With `cancel_timeout`, closing then waits so many seconds for the
+        final response, and aborts where it does not come.
         """
-        return self._invoker.invoke_many(request, context, data_set, timeout)
+        return self._invoker.invoke_many(request, context, data_set, timeout, cancel_timeout)
 
     async def send(
         self, context: PresentationContext, message: Message, data_set: bytes | Iterable[bytes] | None = None

@@ -62,6 +62,7 @@ class Invocation:
         if self.is_abandoned:
             if self.is_final:
                 self.association.forget(self)
+                self._arrived.set()
             return
         if self._error is not None:
             return
@@ -79,6 +80,17 @@ class Invocation:
         """Nobody waits any more; a late response is dropped instead of being taken for nonsense."""
         self.is_abandoned = not self.is_final
         self._replies.clear()
+        if self._error is None:
+            self._arrived.clear()
+
+    async def settled(self, timeout: float) -> None:
+        """After `abandon`: the final response, or the end of the association, at most `timeout` seconds from now.
+
+        Raises:
+            TimeoutError: neither came in time.
+        """
+        async with asyncio.timeout(timeout):
+            await self._arrived.wait()
 
     async def next(self, timeout: float) -> Reply:
         """The next response, at most `timeout` seconds from now.

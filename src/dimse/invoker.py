@@ -66,20 +66,31 @@ class Invoker:
                 self._leave(invocation)
 
     async def invoke_many(
-        self, request: MakeRequest, context: PresentationContext, data_set: bytes | None, timeout: float
+        self,
+        request: MakeRequest,
+        context: PresentationContext,
+        data_set: bytes | None,
+        timeout: float,
+        cancel_timeout: float | None = None,
     ) -> AsyncGenerator[Reply, None]:
         """See `Association.invoke_many`."""
         async with self._window:
             invocation = await self._begin(request, context, data_set)
+            was_stopped = False
             try:
                 while True:
                     reply = await invocation.next(timeout)
                     yield reply
                     if not status.is_pending(reply[0].status):
                         return
+            except (GeneratorExit, asyncio.CancelledError):
+                was_stopped = True
+                raise
             finally:
                 if self._leave(invocation):
                     await self._cancel(context, invocation)
+                    if was_stopped and cancel_timeout is not None:
+                        await self._settle(invocation, cancel_timeout)
 
     async def _begin(
         self, request: MakeRequest, context: PresentationContext, data_set: bytes | Iterable[bytes] | None
@@ -111,3 +122,10 @@ class Invoker:
             await self._association.send(
                 context, CCancelRQ(message_id_being_responded_to=invocation.message_id)
             )
+
+    async def _settle(self, invocation: Invocation, seconds: float) -> None:
+        """Wait for the final response to a C-CANCEL; without it the association is of no more use."""
+        try:
+            await invocation.settled(seconds)
+        except TimeoutError:
+            self._association.abort(f"no final response within {seconds:g} s of a C-CANCEL")

@@ -12,7 +12,7 @@ from dimse.listener import AssociationListener
 from dimse.service import Service, ServiceRegistry
 from dul.negotiation import ProposedContext, build_request
 from dul.observation import Observer
-from dul.pdus import UserIdentityRQSubItem
+from dul.pdus import SOPClassExtendedNegotiationSubItem, UserIdentityRQSubItem
 from dul.provider import ProviderOptions, ServiceProvider
 from dul.timers import Timers
 from dul.transport import request_association
@@ -33,6 +33,7 @@ async def associate(
     window: tuple[int, int] = (1, 1),
     maximum_length: int = 131072,
     user_identity: UserIdentityRQSubItem | None = None,
+    extended: Sequence[SOPClassExtendedNegotiationSubItem] = (),
     tls: ssl.SSLContext | None = None,
     timeout: float = 30.0,
     timers: Timers | None = None,
@@ -49,6 +50,7 @@ async def associate(
         window: operations to invoke and to perform at one time (PS3.7 D.3.3.3); (1, 1) is not even proposed.
         maximum_length: longest P-DATA-TF we take, in bytes.
         user_identity: PS3.7 D.3.3.7.
+        extended: extended negotiation, by SOP class (PS3.7 D.3.3.5).
         tls: speak TLS.
         timeout: seconds to connect, and then for the answer.
         timers: further waits; `association` is overridden by `timeout`.
@@ -66,6 +68,7 @@ async def associate(
         maximum_length=maximum_length,
         window=window,
         user_identity=user_identity,
+        extended=extended,
     )
     options = ProviderOptions(
         limits=msgspec.structs.replace(ProviderOptions().limits, p_data_tf=maximum_length),

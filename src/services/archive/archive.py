@@ -34,6 +34,8 @@ from services.archive.layouts import LayoutMemory
 from services.archive.part10 import file_header
 from services.archive.paths import instance_path
 from services.archive.publish import Duplicates, Outcome, Publication, Publisher, Stored
+from services.archive.recovery import recover
+from services.archive.rescan import Rescanned
 from services.archive.scanner import HeaderScanner
 from services.archive.uids import check_uid
 from services.archive.volume import Volume
@@ -113,7 +115,7 @@ class Archive:
     @classmethod
     def open(
         cls,
-        path: str | Path,
+        path: str | Path | DataDirectory,
         *,
         implementation_class_uid: str,
         implementation_version_name: str,
@@ -130,7 +132,8 @@ class Archive:
         """Open the archive in a data directory, and repair what an earlier server left behind. Blocks.
 
         Args:
-            path: the data directory; made if it is absent.
+            path: the data directory; made if it is absent. One that is open already belongs to the archive
+                from now on; with `record`, it was opened with `keep_published`.
             implementation_class_uid: who writes the files (PS3.10 7.1).
             implementation_version_name: 1 to 16 characters.
             durability: what is reached before `commit` returns.
@@ -140,18 +143,29 @@ class Archive:
             max_depth: sequences inside sequences.
             max_elements: of one data set, those in sequences included.
             disk: the system calls; those of the operating system by default.
-            record: see `Committer`.
+            record: see `Committer`; also told of what an earlier server published and may not have recorded.
             records_inline: `record` takes microseconds at `process`, so that it may be called in the loop's thread;
                 otherwise it is called in the committer's, as at `power`.
 
         Raises:
-            DataDirectoryError: another server uses the directory, or it cannot be used.
+            DataDirectoryError: another server uses the directory, or it cannot be used; or what an earlier server
+                left behind could not be recorded.
             ValueError: `durability` or `duplicates` is no such word.
         """
         calls = disk or Disk()
         level, policy = Durability(durability), Duplicates(duplicates)
+        if isinstance(path, DataDirectory):
+            directory = path
+        else:
+            directory = DataDirectory.open(path, disk=calls, keep_published=record is not None)
+        if record is not None:
+            try:
+                directory.repair = recover(directory, record)
+            except BaseException:
+                directory.close()
+                raise
         return cls(
-            DataDirectory.open(path, disk=calls),
+            directory,
             implementation_class_uid=implementation_class_uid,
             implementation_version_name=implementation_version_name,
             durability=level,
@@ -280,20 +294,53 @@ class Archive:
         except BaseException:
             incoming.discard()
             raise
-        publication = incoming.hand_over(path)
+        return await self._conclude(incoming.hand_over(path), frozenset(incoming.tolerated))
+
+    async def adopt(self, file: Path, instance: Rescanned) -> Stored:
+        """Publish a file that lies in the same file system, under a second name instead of as a copy.
+
+        Args:
+            file: whole, and a DICOM file that nobody changes any more.
+            instance: what `rescan` says of it.
+
+        Raises:
+            OSError: it can have no second name here.
+            OutOfStorage: the volume is nearly full.
+            StorageError: the disk failed, or the archive is closed.
+        """
+        self._loop = asyncio.get_running_loop()
+        if self._closed:
+            raise StorageError(f"the archive in {self.path} is closed")
+        self._volume.admit()
+        fd, name = self._directory.link_temporary(file)
+        publication = Publication(
+            fd=fd,
+            name=name,
+            path=instance.path,
+            sop_class_uid=instance.sop_class_uid,
+            transfer_syntax_uid=instance.transfer_syntax_uid,
+            data_set_offset=instance.data_set_offset,
+            size=instance.size,
+            values=dict(instance.values),
+        )
+        return await self._conclude(publication)
+
+    async def _conclude(self, publication: Publication, tolerated: frozenset[str] = frozenset()) -> Stored:
+        """Publish, and say how that ended."""
         await self._publish(publication)
         if publication.error is not None or publication.outcome is None:
-            raise publication.error or StorageError(f"{path} was not published")
+            raise publication.error or StorageError(f"{publication.path} was not published")
+        study, series, name = publication.path.split("/")
         return Stored(
-            path=path,
+            path=publication.path,
             outcome=publication.outcome,
             study_instance_uid=study,
             series_instance_uid=series,
-            sop_instance_uid=incoming.sop_instance_uid,
+            sop_instance_uid=name.removesuffix(".dcm"),
             sop_class_uid=publication.sop_class_uid,
             transfer_syntax_uid=publication.transfer_syntax_uid,
             size=publication.size,
-            tolerated=frozenset(incoming.tolerated),
+            tolerated=tolerated,
         )
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from typing import TypeAlias, TypeVar
 from services.archive.data_directory import DataDirectory
 from services.archive.disk import Disk
 from services.archive.errors import ArchiveError, OutOfStorage, StorageError, storage_error
-from services.archive.index.entry import Recorded
+from services.archive.index.entry import Indexable, Recorded
 from services.archive.publish import Outcome, Publication, Publisher
 from services.archive.volume import Volume
 
@@ -34,8 +34,8 @@ _STORED = (Outcome.STORED, Outcome.REPLACED, Outcome.DUPLICATE_EQUAL)
 
 _Item = TypeVar("_Item")
 
-Record: TypeAlias = Callable[[Sequence[Publication]], Sequence[Recorded]]
-"""Has publications recorded; see `Committer`."""
+Record: TypeAlias = Callable[[Sequence[Indexable]], Sequence[Recorded]]
+"""Has published instances recorded; see `Committer`."""
 
 
 class Durability(StrEnum):

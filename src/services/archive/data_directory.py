@@ -4,7 +4,8 @@
     <data-dir>/.incoming/    instances on their way in; a name here is the journal of a publication
     <data-dir>/<study>/...   what is published
 
-Repair looks into `.incoming` only and never walks the archive.
+Repair looks into `.incoming` only and never walks the archive. What is in its place already may be missing in the
+index: `services.archive.recovery` looks after that.
 """
 
 import errno
@@ -17,6 +18,7 @@ from msgspec import Struct
 
 from services.archive.disk import Disk
 from services.archive.errors import DataDirectoryError
+from services.archive.paths import uids_of_path
 
 CLAIM = ".claim"
 """Ending of the name that stands for a publication where there are no hard links."""
@@ -35,10 +37,15 @@ class Repair(Struct, frozen=True):
     Attributes:
         published: names whose instance was already in its place.
         unfinished: instances that were never acknowledged.
+        elsewhere: of those published, how many were taken back, since their SOP Instance UID is held under another
+            study or series; they were never acknowledged either.
+        unreadable: names that stay, and why: they are in their place, but cannot be read.
     """
 
     published: int = 0
     unfinished: int = 0
+    elsewhere: int = 0
+    unreadable: tuple[str, ...] = ()
 
 
 class DataDirectory:
@@ -64,12 +71,16 @@ class DataDirectory:
         self._prefix = f"{os.getpid():x}"
 
     @classmethod
-    def open(cls, path: str | Path, *, disk: Disk | None = None) -> "DataDirectory":
+    def open(
+        cls, path: str | Path, *, disk: Disk | None = None, keep_published: bool = False
+    ) -> "DataDirectory":
         """Make the directory if it is absent, lock it, and repair what an earlier server left behind.
 
         Args:
             path: made with mode 0700; an existing directory keeps its mode.
             disk: the system calls; those of the operating system by default.
+            keep_published: leave journal entries of what may be in its place already: `recovery.recover` records
+                it and removes them. Without an index nothing is left to do for them.
 
         Raises:
             DataDirectoryError: another server uses it, or it cannot be made or written to.
@@ -84,7 +95,7 @@ class DataDirectory:
                 os.fsync(opened[0])
             opened.append(os.open(_INCOMING, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened[0]))
             directory = cls(place, disk or Disk(), opened[0], opened[2], opened[1])
-            directory.repair = directory._repair()
+            directory.repair = directory._repair(keep_published)
             directory.hard_links = directory._has_hard_links()
         except BaseException as error:
             for fd in opened:
@@ -119,6 +130,29 @@ class DataDirectory:
             except FileExistsError:
                 continue  # left by a server that had our process id and could not be removed
 
+    def link_temporary(self, file: Path) -> tuple[int, str]:
+        """Give a file a name in `.incoming` as well.
+
+        Returns:
+            a descriptor of it, open for reading, and the name.
+
+        Raises:
+            OSError: it cannot have one, since it lies in another file system, or links are not allowed.
+        """
+        while True:
+            name = f"{self._prefix}-{next(self._names):x}"
+            try:
+                self._disk.link(file, name, dst_dir_fd=self.incoming_fd, follow_symlinks=False)
+                break
+            except FileExistsError:
+                continue
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            return self._disk.open(name, flags, dir_fd=self.incoming_fd), name
+        except OSError:
+            self._disk.unlink(name, dir_fd=self.incoming_fd)
+            raise
+
     def probe(self) -> None:
         """Write, sync and remove a small file.
 
@@ -133,33 +167,49 @@ class DataDirectory:
             self._disk.close(fd)
             self._disk.unlink(name, dir_fd=self.incoming_fd)
 
-    def _repair(self) -> Repair:
+    def _repair(self, keep_published: bool) -> Repair:
         published = unfinished = 0
-        with os.scandir(self.incoming_fd) as entries:
-            files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
         # A name that was about to replace another counts as a link of its file: it goes first.
-        for name in sorted(files, key=lambda name: not name.endswith(REPLACING)):
+        for name in sorted(self.journal(), key=lambda name: not name.endswith(REPLACING)):
             if self._is_published(name):
+                if keep_published:
+                    continue
                 published += 1
             elif not name.endswith((REPLACING, CLAIM)):
                 unfinished += 1
             os.unlink(name, dir_fd=self.incoming_fd)
         return Repair(published, unfinished)
 
+    def journal(self) -> list[str]:
+        """The names in `.incoming`."""
+        with os.scandir(self.incoming_fd) as entries:
+            return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+
+    def claimed(self, name: str) -> str:
+        """The path that a claim of the journal stands for, relative to the data directory; empty for none.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.incoming_fd)
+        try:
+            path = os.read(fd, 1024).decode("latin-1")
+        finally:
+            os.close(fd)
+        return path if uids_of_path(path) else ""
+
     def _is_published(self, name: str) -> bool:
         if name.endswith(REPLACING):
             return False
         if not name.endswith(CLAIM):
-            return os.stat(name, dir_fd=self.incoming_fd).st_nlink > 1
-        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.incoming_fd)
+            status = os.stat(name, dir_fd=self.incoming_fd)
+            return status.st_nlink > 1 and status.st_size > 0
         try:
-            path = os.read(fd, 1024)
+            path = self.claimed(name)
             os.stat(path, dir_fd=self.root_fd)
-        except (OSError, ValueError):
+        except OSError:
             return False
-        finally:
-            os.close(fd)
-        return bool(path)
+        return True
 
     def _has_hard_links(self) -> bool:
         try:

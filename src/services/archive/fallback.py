@@ -28,7 +28,7 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 
 
 def scan_deflated(
-    path: str | PathLike[str],
+    path: str | PathLike[str] | int,
     *,
     offset: int = 0,
     max_inflated: int = MAX_INFLATED,
@@ -39,7 +39,7 @@ def scan_deflated(
     """Inflate and scan a deflated data set.
 
     Args:
-        path: the file that holds it.
+        path: the file that holds it, or a descriptor of it, which is closed.
         offset: where in the file it starts, in bytes, behind preamble and File Meta Information.
         max_inflated: how many bytes it may inflate to.
         max_ratio: how many times its size it may inflate to, judged beyond `RATIO_GRACE`.

@@ -306,6 +306,7 @@ class Publisher:
 
     def _replace(self, publication: Publication) -> None:
         if not self._directory.hard_links:
+            self._claim(publication)  # the journal entry; one that is there already stands for the same path
             self._rename(publication, publication.name)
             publication.name = ""
             return

@@ -128,6 +128,15 @@ class HeaderScanner:
         if self._next < end:
             self._carry = bytes(chunk[self._next - start :])
 
+    @property
+    def skippable(self) -> int:
+        """How many of the bytes that come next the scan does not look at: `skip` as many instead of feeding them."""
+        return 0 if self._kept.pending_until else max(self._next - self._fed, 0)
+
+    def skip(self, count: int) -> None:
+        """Take bytes as fed, at most `skippable` of them."""
+        self._fed += count
+
     def finish(self) -> None:
         """Say that the data set has ended.
 

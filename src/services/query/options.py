@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-_OFFERED = bytes([1, 1, 1, 0, 0, 1, 1])
+OFFERED = bytes([1, 1, 1, 0, 0, 1, 1])
 """By byte: relational queries, combined date-time, fuzzy names, time zone adjustment, multi-frame conversion, empty
 values, multiple values. Zones are not adjusted and frames not converted: both are answered with 0."""
 
@@ -37,9 +37,9 @@ def negotiate(application_information: bytes, *, universal_star: bool = False) -
     """
     agreed = bytes(
         int(wanted == 1 and offered == 1)
-        for wanted, offered in zip(application_information, _OFFERED, strict=False)
+        for wanted, offered in zip(application_information, OFFERED, strict=False)
     )
-    flags = agreed.ljust(len(_OFFERED), b"\0")
+    flags = agreed.ljust(len(OFFERED), b"\0")
     return agreed, Options(
         relational=flags[0] == 1,
         combined_date_time=flags[1] == 1,

@@ -8,6 +8,7 @@ from typing import Any
 from dul.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from services.archive.archive import Archive
 from services.archive.errors import ArchiveError
+from services.archive.opening import open_with_index
 from services.loop import run as run_loop
 from services.server.admission import Access, is_loopback
 from services.server.config import Config
@@ -33,8 +34,9 @@ async def serve(config: Config) -> None:
     log = get_logger()
     raise_file_limit(config)
     tls = ssl_context(config)
-    archive = Archive.open(
+    opened = open_with_index(
         config.data_directory,
+        config.database_url if config.has_index else None,
         durability=config.durability,
         duplicates=config.duplicates,
         max_instance_bytes=config.limits.instance_size,
@@ -45,11 +47,12 @@ async def serve(config: Config) -> None:
         implementation_version_name=IMPLEMENTATION_VERSION_NAME,
     )
     async with AsyncExitStack() as stack:
-        stack.callback(archive.close)
+        stack.callback(opened.close)
+        _tell_repair(opened.archive)
         recorder = _recorder(config)
         if recorder is not None:
             stack.push_async_callback(asyncio.to_thread, recorder.close)
-        server = DicomServer(config, archive, Statistics(), recorder)
+        server = DicomServer(config, opened, Statistics(), recorder)
         stopping = _Stopping(server)
         port = await stack.enter_async_context(
             server.listen(
@@ -76,6 +79,19 @@ async def serve(config: Config) -> None:
         server.admission.stopping = True
         await stopping.finish(config.timers.grace)
     log.info("stopped")
+
+
+def _tell_repair(archive: Archive) -> None:
+    """Say what an earlier server had left unfinished, where it had."""
+    repair = archive.repair
+    if repair.published or repair.unfinished:
+        get_logger().warning(
+            "an earlier server was stopped while it stored",
+            stored=repair.published - repair.elsewhere,
+            discarded=repair.unfinished + repair.elsewhere,
+        )
+    for name in repair.unreadable:
+        get_logger().error("left in the data directory: it cannot be read", file=name)
 
 
 def _recorder(config: Config) -> Recorder | None:

@@ -24,18 +24,17 @@ from dul.negotiation import tolerated as used_tolerance
 from dul.pdus import AAssociateRJ, AAssociateRQ, AnyPDU, UserIdentityRQSubItem
 from dul.provider import ProviderOptions, ServiceProvider
 from dul.timers import Timers
-from services.archive.archive import Archive
+from services.archive.opening import Opened
 from services.printable import shorten
 from services.scp import SCP
 from services.server.admission import Access, Admission
+from services.server.archive_index import ArchiveIndex
 from services.server.archive_store import ArchiveStore
 from services.server.config import Config
 from services.server.log import get_logger
+from services.server.services import negotiate_extended, services_of
 from services.server.statistics import Statistics
-from services.sop_classes import StorageContexts
-from services.storage import ArchiveStorage
 from services.trace.recorder import Recorder
-from services.verification import Verification
 
 _OVERSIZED_PDU = 16 << 20
 """How long a P-DATA-TF may be for a peer that is allowed to exceed what we announced, in bytes."""
@@ -55,22 +54,20 @@ class DicomServer(SCP):
     """The SCP of `dicom-server start`."""
 
     def __init__(
-        self, config: Config, archive: Archive, statistics: Statistics, recorder: Recorder | None = None
+        self, config: Config, opened: Opened, statistics: Statistics, recorder: Recorder | None = None
     ) -> None:
         self.config = config
         self.statistics = statistics
         self.admission = Admission(config)
         self._is_verbose = config.log_level == "debug"
-        storage = StorageContexts(
-            deflated=config.storage.accept_deflated,
-            private=config.storage.private_sop_classes,
-            any_private=config.storage.accept_private_sop_classes,
-        )
-        self.archive = archive
-        store = ArchiveStore(archive, config.tolerated, self._tolerate)
+        self.archive = opened.archive
+        store = ArchiveStore(opened.archive, config.tolerated, self._tolerate)
+        index = None
+        if opened.index is not None:
+            index = ArchiveIndex(opened.index.reader, opened.archive.path)
         super().__init__(
             config.ae_title,
-            [Verification(), ArchiveStorage(store, storage)],
+            services_of(config, store, index),
             options=msgspec.structs.replace(
                 provider_options(config),
                 forgive=self._forgive,
@@ -80,6 +77,7 @@ class DicomServer(SCP):
             maximum_command_length=config.limits.command_set_length,
             maximum_lent=config.limits.borrowed_buffers,
         )
+        self.policy = msgspec.structs.replace(self.policy, extended=negotiate_extended)
 
     # -- decisions
 

@@ -32,8 +32,9 @@ from services.conformance.verdict import Verdict
 from services.conformance.wellformed import WELL_FORMED, judge
 
 ARTIM = 1.0
-NOT_OFFERED = frozenset({Service.FIND, Service.GET, Service.MOVE, Service.WORKLIST})
+NOT_OFFERED = frozenset({Service.WORKLIST})
 """What our server does not offer yet: those cases are calibrated on other peers."""
+DESTINATION = "CONFORMANCE_DST"
 ABOUT_CLIENT_CERTIFICATES = frozenset({"security-161a", "security-161b", "security-161c"})
 """Our server asks its clients for no certificate: these are calibrated on storescp, Orthanc and pynetdicom."""
 
@@ -46,22 +47,31 @@ def with_us(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CaseResult]:
     plain, over_tls = (tmp_path_factory.mktemp(name) for name in ("plain", "tls"))
     certificate, key = self_signed(over_tls)
     tls = ("--tls", "--tls-certificate", str(certificate), "--tls-private-key", str(key))
-    with running_server(plain, *_options(plain)) as server:
-        found = _played_on(server.port, [case for case in CASES if Service.TLS not in case.needs])
-    with running_server(over_tls, *_options(over_tls), *tls) as server:
+    move_port = free_port()
+    with running_server(plain, *_options(plain, move_port)) as server:
+        found = _played_on(server.port, move_port, [case for case in CASES if Service.TLS not in case.needs])
+    with running_server(over_tls, *_options(over_tls, move_port), *tls) as server:
         trusting = ssl.create_default_context(cafile=str(certificate))
-        found |= _played_on(server.port, [case for case in CASES if Service.TLS in case.needs], trusting)
+        cases = [case for case in CASES if Service.TLS in case.needs]
+        found |= _played_on(server.port, move_port, cases, trusting)
     return found
 
 
-def _options(directory: Path) -> tuple[str, ...]:
+def _options(directory: Path, move_port: int) -> tuple[str, ...]:
     config = directory / "config.json"
-    timers = {"artim": ARTIM, "artimClose": ARTIM, "tlsHandshake": ARTIM}
-    config.write_text(json.dumps({"timers": timers, "allowedCallingAETitles": ["CONFORMANCE"]}))
+    settings = {
+        "timers": {"artim": ARTIM, "artimClose": ARTIM, "tlsHandshake": ARTIM},
+        "allowedCallingAETitles": ["CONFORMANCE"],
+        "knownDestinations": {DESTINATION: {"host": "127.0.0.1", "port": move_port, "aeTitle": DESTINATION}},
+        "retrieve": {"retries": 0},
+    }
+    config.write_text(json.dumps(settings))
     return ("--config", str(config), "--durability", "process")
 
 
-def _played_on(port: int, cases: Sequence[Case], tls: ssl.SSLContext | None = None) -> dict[str, CaseResult]:
+def _played_on(
+    port: int, move_port: int, cases: Sequence[Case], tls: ssl.SSLContext | None = None
+) -> dict[str, CaseResult]:
     async def play_them() -> list[CaseResult]:
         target = Target(
             host="localhost",
@@ -70,6 +80,8 @@ def _played_on(port: int, cases: Sequence[Case], tls: ssl.SSLContext | None = No
             tls=tls,
             artim=ARTIM,
             allow_write=True,
+            move_destination=DESTINATION.encode(),
+            move_port=move_port,
             run=new_run(),
         )
         await probe(target)

@@ -99,20 +99,20 @@ class Entry(Struct):
     def patient(self) -> Row:
         """The row of its patient."""
         values = _values(self.source, _PATIENT)
-        patient_id = _first(values, 0x00100020)
+        issuer = _first(values, 0x00100021)
+        columns = _patient(values)
         return {
-            "patient_key": _patient_key(patient_id, _first(values, 0x00100021), self.study_instance_uid),
-            "patient_id": patient_id,
-            **_name("patient_name", values, 0x00100010),
-            "patient_birth_date": normal_forms.date(_first(values, 0x00100030)),
+            "patient_key": _patient_key(columns["patient_id"], issuer, self.study_instance_uid),
+            **columns,
             "attributes": _json(values),
         }
 
     def study(self) -> Row:
-        """The row of its study."""
-        values = _values(self.source, _STUDY)
+        """The row of its study, with what the study says of the patient."""
+        values = _values(self.source, _PATIENT) | _values(self.source, _STUDY)
         return {
             "study_instance_uid": self.study_instance_uid,
+            **_patient(values),
             "study_date": normal_forms.date(_first(values, 0x00080020)),
             "study_time": normal_forms.time(_first(values, 0x00080030)),
             "accession_number": _first(values, 0x00080050),
@@ -229,6 +229,14 @@ def _first(values: _Values, tag: int) -> str:
     """The first value of an attribute, as a column has it."""
     value: str = values.get(f"{tag:08X}", "")
     return value.partition("\\")[0][:LONGEST_COLUMN]
+
+
+def _patient(values: _Values) -> Row:
+    return {
+        "patient_id": _first(values, 0x00100020),
+        **_name("patient_name", values, 0x00100010),
+        "patient_birth_date": normal_forms.date(_first(values, 0x00100030)),
+    }
 
 
 def _name(column: str, values: _Values, tag: int) -> Row:

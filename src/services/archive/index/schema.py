@@ -59,25 +59,33 @@ def _attributes() -> Column[Any]:
     return Column("attributes", ATTRIBUTES, nullable=False)
 
 
+def _patient() -> list[Column[str]]:
+    """What is matched of a patient; a study has its own, since its images may say something else than the first ones
+    of the patient did: another name after a marriage, a birth date put right."""
+    return [
+        _text("patient_id"),
+        _text("patient_name_alphabetic"),
+        _text("patient_name_ideographic"),
+        _text("patient_name_phonetic"),
+        _text("patient_birth_date"),
+    ]
+
+
+def _patient_indices() -> list[Index]:
+    return [Index(None, column.name) for column in _patient()]
+
+
 patients = Table(
     "patients",
     metadata,
     Column("id", ID, primary_key=True),
     _key("patient_key", unique=True),
-    _text("patient_id"),
-    _text("patient_name_alphabetic"),
-    _text("patient_name_ideographic"),
-    _text("patient_name_phonetic"),
-    _text("patient_birth_date"),
+    *_patient(),
     _attributes(),
     _count("number_of_studies"),
     _count("number_of_series"),
     _count("number_of_instances"),
-    Index(None, "patient_id"),
-    Index(None, "patient_name_alphabetic"),
-    Index(None, "patient_name_ideographic"),
-    Index(None, "patient_name_phonetic"),
-    Index(None, "patient_birth_date"),
+    *_patient_indices(),
 )
 """`patient_key` is Patient ID and issuer; without a Patient ID, the study: nothing says who that is."""
 
@@ -87,6 +95,7 @@ studies = Table(
     Column("id", ID, primary_key=True),
     Column("patient", ID, ForeignKey("patients.id"), nullable=False),
     _key("study_instance_uid", unique=True),
+    *_patient(),
     _text("study_date"),
     _text("study_time"),
     _text("accession_number"),
@@ -100,13 +109,14 @@ studies = Table(
     _count("number_of_series"),
     _count("number_of_instances"),
     Index(None, "patient"),
+    *_patient_indices(),
     Index(None, "study_date", "study_time"),
     Index(None, "accession_number"),
     Index(None, "study_id"),
     Index(None, "referring_physician_name_alphabetic"),
 )
 """`modalities` and `sop_classes` are the distinct values of a study, with a backslash before, between and behind them
-(`\\\\CT\\\\MR\\\\`), in the order they came; empty where there is none."""
+(`\\\\CT\\\\MR\\\\`), in the order they came; empty where there is none. `attributes` holds those of the patient, too."""
 
 series = Table(
     "series",

@@ -1,0 +1,59 @@
+"""Opens a data directory with its index: locked, brought together, and ready to take instances."""
+
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from services.archive.archive import Archive
+from services.archive.data_directory import DataDirectory
+from services.archive.index.index import Index
+
+
+class Opened(Struct, frozen=True):
+    """An archive, and its index where it has one."""
+
+    archive: Archive
+    index: Index | None
+
+    def close(self) -> None:
+        """Finish what is being committed, and let both go. Blocks."""
+        self.archive.close()
+        if self.index is not None:
+            self.index.close()
+
+
+def open_with_index(path: Path, database_url: str | None, *, durability: str, **options: Any) -> Opened:
+    """Open an archive and its index, and record what an earlier server had published and perhaps not recorded. Blocks.
+
+    The lock on the data directory comes first, so that a second server learns of the first and not of a busy database;
+    the index second, since only it knows which of the instances in the journal were acknowledged.
+
+    Args:
+        path: the data directory; made if it is absent.
+        database_url: where the index is; empty for `index.db` in the data directory, None for no index.
+        durability: of both.
+        options: further arguments of `Archive.open`.
+
+    Raises:
+        ArchiveError: another server uses the directory, it cannot be used, or the index cannot.
+    """
+    directory = DataDirectory.open(path, disk=options.get("disk"), keep_published=database_url is not None)
+    index = None
+    try:
+        if database_url is None:
+            return Opened(Archive.open(directory, durability=durability, **options), None)
+        index = Index.open(database_url, directory.path, durability=durability)
+        archive = Archive.open(
+            directory,
+            durability=durability,
+            record=index.writer.record,
+            records_inline=index.database.is_sqlite,
+            **options,
+        )
+        return Opened(archive, index)
+    except BaseException:
+        if index is not None:
+            index.close()
+        directory.close()
+        raise
