@@ -2,6 +2,7 @@
 
     python index_child.py crash                              a scenario a line, each in a forked process of its own
     python index_child.py writers DIRECTORY DURABILITY URL   eight writers, until killed
+    python index_child.py reindex DIRECTORY URL              dies when all rows are made, before the commit
 
 Every acknowledged SOP Instance UID is written to a descriptor at once: the ledger.
 """
@@ -14,10 +15,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from archive_child import FailPoint, acknowledge, content
+from archive_child import CRASHED, FailPoint, acknowledge, content
 from archive_samples import disk_with, failing, open_archive
+from services.archive.data_directory import DataDirectory
 from services.archive.index.database import Database
 from services.archive.index.writer import IndexWriter
+from services.archive.maintenance import reindex as reindexing
+from services.archive.maintenance.one_transaction import OneTransaction
 
 DISK_STEPS = ("link", "rename", "unlink")
 
@@ -111,9 +115,27 @@ async def write_for_ever(root: Path, durability: str, url: str) -> None:
     await asyncio.gather(*(writer(lane) for lane in range(8)))
 
 
+def reindex_and_die(root: Path, url: str) -> None:
+    """Make all rows anew, and die before they are committed."""
+
+    class Dies(OneTransaction):
+        def commit(self) -> None:
+            assert self.cursor.execute("SELECT count(*) FROM instances").fetchone()[0], (
+                "nothing was made anew"
+            )
+            os._exit(CRASHED)
+
+    reindexing.OneTransaction = Dies  # type: ignore[misc]
+    directory = DataDirectory.open(root, keep_published=True)
+    database = Database.open(url, root, durability="process")
+    reindexing.reindex(directory, database, on_problem=print)
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["crash"]:
             crash_all()
         case ["writers", directory, level, place]:
             asyncio.run(write_for_ever(Path(directory), level, place))
+        case ["reindex", directory, place]:
+            reindex_and_die(Path(directory), place)

@@ -21,6 +21,7 @@ class Outbox:
         self.maximum_length = 0
         self._provider = provider
         self._one_at_a_time = asyncio.Lock()
+        self._encoded: tuple[object, bytes] = self, b""  # the last command: many responses are alike
 
     async def send(
         self, context_id: int, message: Message, data_set: bytes | Iterable[bytes] | None = None
@@ -36,7 +37,9 @@ class Outbox:
             ValueError: the message cannot be encoded.
             HalfSent: see above.
         """
-        command = encode_command_set(message)
+        if self._encoded[0] is not message:
+            self._encoded = message, encode_command_set(message)
+        command = self._encoded[1]
         if data_set is None and not self._one_at_a_time.locked() and not self._provider.writing_paused:
             for pdu in command_pdus(context_id, command, self.maximum_length):
                 self._provider.p_data(pdu)

@@ -1,10 +1,10 @@
 """Query, SCU (PS3.4 C.4.1; PS3.7 9.1.2): ask a peer what it has.
 
-    contexts = [find_context("study")]
-    async with associate(host, port, ..., contexts=contexts) as association:
-        async with aclosing(find(association, keys, level="STUDY")) as answers:
-            async for answer in answers:
-                ...
+contexts = [find_context("study")]
+async with associate(host, port, ..., contexts=contexts) as association:
+    async with aclosing(find(association, keys, level="STUDY")) as answers:
+        async for answer in answers:
+            ...
 """
 
 import warnings
@@ -51,9 +51,7 @@ class InvalidAnswer(Exception):
 
 def find_context(model: ModelName = "study") -> ProposedContext:
     """What an SCU proposes for C-FIND in an information model (PS3.4 C.6)."""
-    return ProposedContext(
-        MODELS_BY_NAME[model].find, (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
-    )
+    return ProposedContext(MODELS_BY_NAME[model].find, (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN))
 
 
 def find_extended(

@@ -29,7 +29,7 @@ from services.sop_classes import (
     UNCOMPRESSED,
     name_of,
 )
-from services.storage import encode_dataset, store
+from services.storage import MoveOriginator, encode_dataset, store
 
 __all__ = [
     "InstanceFile",
@@ -238,7 +238,13 @@ async def prepare(association: Association, instance: InstanceFile) -> Ready:
 
 
 async def send_ready(
-    association: Association, instance: InstanceFile, ready: Ready, *, priority: Priority, timeout: float
+    association: Association,
+    instance: InstanceFile,
+    ready: Ready,
+    *,
+    priority: Priority,
+    timeout: float,
+    move_originator: MoveOriginator | None = None,
 ) -> Response:
     """Send what `prepare` made ready; arguments and errors as of `send_file`."""
     return await store(
@@ -249,6 +255,7 @@ async def send_ready(
         data_set=ready.data_set,
         context=ready.context,
         priority=priority,
+        move_originator=move_originator,
         timeout=timeout,
     )
 

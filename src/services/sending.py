@@ -11,6 +11,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from msgspec import Struct
 
@@ -24,6 +25,7 @@ from dul.errors import AssociationRejected, NetworkError
 from dul.negotiation import ProposedContext
 from services.scu import associate
 from services.send import InstanceFile, Ready, contexts_of, plan, prepare, send_ready
+from services.storage import MoveOriginator
 
 LONGEST_DELAY = 30.0
 """Seconds between two rounds, at most."""
@@ -41,10 +43,12 @@ class Destination(Struct, frozen=True, kw_only=True):
         host, port: where the peer listens.
         called_ae, calling_ae: 1 to 16 characters each.
         tls: speak TLS.
-        timeout: seconds to connect, for the answer to the association request, and for each response.
+        timeout: seconds for each response; and for an association, unless `connect_timeout` says otherwise.
+        connect_timeout: seconds to connect, and for the answer to the association request.
         window: operations to have outstanding at a time, where the peer grants as many (PS3.7 D.3.3.3).
         maximum_length: longest P-DATA-TF that we announce to take, in bytes.
         priority: a wish, which most peers pass over.
+        move_originator: the C-MOVE for which the files are sent.
     """
 
     host: str
@@ -53,9 +57,11 @@ class Destination(Struct, frozen=True, kw_only=True):
     calling_ae: str
     tls: ssl.SSLContext | None = None
     timeout: float = 60.0
+    connect_timeout: float | None = None
     window: int = 1
     maximum_length: int = 131072
     priority: Priority = Priority.MEDIUM
+    move_originator: MoveOriginator | None = None
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -106,7 +112,9 @@ class SendJob:
         destination: where to, and how.
         files: what.
         parallel: associations at a time, at least 1.
-        retry: further tries for what may pass: a lost association, a transient rejection, status A7xxH.
+        retry: further tries for what may pass: a lost association, a transient rejection, and status A7xxH, unless
+            `retry_refused` is False.
+        reconnect: whether what an association leaves behind that is lost goes out on another one.
         on_outcome: told what became of each file, as soon as that is certain.
         on_note: told, in a sentence, what happens beside that, and the error behind it, where there is one.
 
@@ -121,14 +129,19 @@ class SendJob:
         *,
         parallel: int = 1,
         retry: int = 0,
+        retry_refused: bool = True,
+        reconnect: bool = True,
         on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-        on_note: Callable[[str, Exception | None], None] = lambda note, error: None,
+        on_note: Callable[[str, Exception | None], object] = lambda note, error: None,
     ) -> None:
         self.destination = destination
         self.associations = 0
         self._items = [_Item(file) for file in files]
         self._parallel = parallel
         self._retry = retry
+        self._retry_refused = retry_refused
+        self.reconnects = reconnect
+        self._stopped = asyncio.Event()
         self._on_outcome = on_outcome
         self._on_note = on_note
         self._responses = 0
@@ -136,18 +149,29 @@ class SendJob:
 
     @property
     def unfinished(self) -> list[InstanceFile]:
-        """The files without an outcome: none once `run` has returned, some where it was cancelled."""
+        """The files without an outcome: none once `run` has returned, some where it was stopped or cancelled."""
         return [item.file for item in self._items if not item.done]
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Send nothing more: `run` returns when what is outstanding has been answered, its associations released."""
+        self._stopped.set()
+
     async def run(self) -> None:
-        """Send until every file has its outcome. Cancelled, it aborts its associations."""
+        """Send until every file has its outcome, or until stopped. Cancelled, it aborts its associations."""
         pending = self._items
-        while pending:
+        while pending and not self.is_stopped:
             pending = await self._round(pending)
-            if pending:
+            if pending and not self.is_stopped:
                 delay = retry_delay(max(item.tries for item in pending))
                 self.note(f"{_files(len(pending))} to send again in {delay:g} s")
-                await asyncio.sleep(delay)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await self._stopped.wait()
 
     async def _round(self, pending: list[_Item]) -> list[_Item]:
         """Send every pending file once; returns those to be sent again."""
@@ -158,7 +182,7 @@ class SendJob:
             wanted = frozenset(needs)
             batch = _Batch(self, contexts_of(needs), [item for item in pending if item.file.needs in wanted])
             await batch.send(self._parallel)
-            if batch.queue:
+            if batch.queue and not self.is_stopped:
                 assert batch.failure is not None, "only a failure leaves files behind"
                 self.note(f"{_files(len(batch.queue))} could not be sent: {batch.failure}", batch.failure)
                 left += [(item, batch.failure) for item in batch.queue]
@@ -171,7 +195,7 @@ class SendJob:
         """No association was left to send a file on. That counts as a try of it where the round brought nothing."""
         if not fruitful:
             item.tries += 1
-        if may_pass(failure) and item.tries <= self._retry:
+        if self.reconnects and may_pass(failure) and item.tries <= self._retry:
             self._again.append(item)
         else:
             self._conclude(item, None, str(failure), was_tried=False)
@@ -187,7 +211,8 @@ class SendJob:
         self._responses += 1
         code = response.status
         item.tries += 1
-        if code & 0xFF00 == status.OUT_OF_RESOURCES and item.tries <= self._retry:
+        may_pass = self._retry_refused and code & 0xFF00 == status.OUT_OF_RESOURCES
+        if may_pass and item.tries <= self._retry:
             self._again.append(item)
             return
         reason = status.describe(code)
@@ -241,8 +266,10 @@ class _Batch:
     async def _work(self) -> None:
         """Send on one association, and on another when that is lost, until the queue is empty."""
         fruitless = 0
-        while self.queue:
+        while self.queue and not self.job.is_stopped:
             lane = await self._on_one_association()
+            if not self.job.reconnects:
+                return
             if lane is not None and lane.answered:
                 fruitless = 0
                 continue
@@ -266,7 +293,7 @@ class _Batch:
                 window=(to.window, 1),
                 maximum_length=to.maximum_length,
                 tls=to.tls,
-                timeout=to.timeout,
+                timeout=to.timeout if to.connect_timeout is None else to.connect_timeout,
             ) as association:
                 self.job.associations += 1
                 lane = _Lane(self, association)
@@ -302,7 +329,7 @@ class _Lane:
                 senders.create_task(self._send_next())
 
     async def _send_next(self) -> None:
-        while self._queue and self._association.is_established:
+        while self._queue and self._association.is_established and not self._job.is_stopped:
             item = self._queue.popleft()
             try:
                 ready = await prepare(self._association, item.file)
@@ -313,6 +340,8 @@ class _Lane:
                 self._job.failed(item, _reason(error))
                 continue
             async with self._outstanding:
+                if self._job.is_stopped:
+                    return
                 if not self._association.is_established:
                     self._queue.appendleft(item)
                     return
@@ -323,7 +352,12 @@ class _Lane:
         begin = time.perf_counter()
         try:
             response = await send_ready(
-                self._association, item.file, ready, priority=to.priority, timeout=to.timeout
+                self._association,
+                item.file,
+                ready,
+                priority=to.priority,
+                move_originator=to.move_originator,
+                timeout=to.timeout,
             )
         except TimeoutError:
             cause = f"no response within {to.timeout:g} s"

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from dimse import status
 from dimse.association import Association
 from dimse.enums import CommandField, Priority
@@ -182,6 +184,18 @@ class ArchiveStorage:
         return operation.response(code, error_comment=comment) if comment else operation.response(code)
 
 
+class MoveOriginator(Struct, frozen=True):
+    """Who asked for a C-MOVE (PS3.7 9.3.1.1).
+
+    Attributes:
+        ae_title: of the AE that invoked it.
+        message_id: of its C-MOVE-RQ.
+    """
+
+    ae_title: str
+    message_id: int
+
+
 async def store(
     association: Association,
     *,
@@ -191,6 +205,7 @@ async def store(
     transfer_syntax_uid: str,
     context: PresentationContext | None = None,
     priority: Priority = Priority.MEDIUM,
+    move_originator: MoveOriginator | None = None,
     timeout: float = 120.0,
 ) -> Response:
     """Send one instance, its data set already encoded.
@@ -200,6 +215,7 @@ async def store(
         sop_class_uid, sop_instance_uid: of the instance.
         data_set: encoded in `transfer_syntax_uid`; an iterable is read as it is sent.
         context: use this one instead of the first that fits.
+        move_originator: the C-MOVE of which this is a sub-operation.
         timeout: seconds to wait for the response once all is sent.
 
     Returns:
@@ -210,12 +226,16 @@ async def store(
         TimeoutError, AssociationEnded: see `Association.invoke`.
     """
     context = context or association.context_for(sop_class_uid, transfer_syntax_uid)
+    originator_ae_title = move_originator.ae_title if move_originator is not None else None
+    originator_message_id = move_originator.message_id if move_originator is not None else None
     response, _ = await association.invoke(
         lambda message_id: CStoreRQ(
             message_id=message_id,
             affected_sop_class_uid=sop_class_uid,
             affected_sop_instance_uid=sop_instance_uid,
             priority=priority,
+            move_originator_application_entity_title=originator_ae_title,
+            move_originator_message_id=originator_message_id,
         ),
         context,
         data_set,

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import select
 
 from archive_child import CRASHED, content
-from archive_samples import instances, leftovers, open_archive, stored_data_set
+from archive_samples import data_set, instances, leftovers, open_archive, store_one, stored_data_set
 from services.archive.errors import DataDirectoryError
 from services.archive.index import schema
 from services.archive.index.database import Database
@@ -130,7 +130,7 @@ def test_killed_anywhere_the_ledger_holds(tmp_path: Path, database: Database) ->
     chance = random.Random(20261123)
     root = tmp_path / "data"
     acknowledged: set[str] = set()
-    for round_ in range(6):
+    for round_ in range(4):
         durability = "power" if round_ % 2 else "process"
         child = subprocess.Popen(
             [*CHILD, "writers", str(root), durability, url_of(database)],
@@ -168,3 +168,27 @@ def test_a_start_without_its_index_loses_nothing(
     assert kinds == [Kind.NO_ROW]
     restart(root, database)
     assert list(Verification(root, database.engine).findings()) == []
+
+
+def test_what_was_never_acknowledged_goes_and_the_other_one_stays(tmp_path: Path, database: Database) -> None:
+    """One UID in two studies: the second server died between its file and the answer of the index."""
+    writer = IndexWriter(database)
+    first = store_one(tmp_path / "data", data_set("1.9.1", study="1.3.1"), "1.9.1", record=writer.record)
+    writer.close()
+    second = store_one(tmp_path / "data", data_set("1.9.1", study="1.3.0"), "1.9.1")
+    os.link(tmp_path / "data" / second.path, tmp_path / "data" / ".incoming" / "1-1")
+    restart(tmp_path / "data", database)
+    assert instances(tmp_path / "data") == [first.path]
+    assert leftovers(tmp_path / "data") == []
+    assert list(Verification(tmp_path / "data", database.engine, deep=True).findings()) == []
+
+
+def test_a_reindexing_that_dies_leaves_the_rows_there_were(tmp_path: Path, database: Database) -> None:
+    root = tmp_path / "data"
+    writer = IndexWriter(database)
+    store_one(root, data_set("1.9.1"), "1.9.1", record=writer.record)
+    writer.close()
+    store_one(root, data_set("1.9.2"), "1.9.2")
+    child = subprocess.run([*CHILD, "reindex", str(root), url_of(database)], env=ENVIRONMENT, check=False)
+    assert child.returncode == CRASHED
+    assert rows(database) == {"1.9.1"}

@@ -4,13 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 from dimse.enums import NO_DATA_SET
 from dimse.messages import CCancelRQ, CFindRQ
 from finding import AE_TITLE, Shelf, ask, find_scp, finding, identifier, matches_of
-from index_samples import sample
+from index_samples import sample, scanned
 from loops import LoopFactory, run
+from real_files import real_file
 from services.find import negotiate_find
 from services.query.keys import PATIENT_ROOT, PATIENT_STUDY_ONLY, STUDY_ROOT
 from services.query.requests import Record
@@ -414,3 +415,57 @@ def test_more_than_a_page_over_an_index(database: Any) -> None:
     assert {ds.StudyInstanceUID for _, ds in pending} == {f"1.9.{n}" for n in range(1203)}
     assert len(pending) == 1203
     assert final.status == SUCCESS
+
+
+# -- real names, from the file to the answer
+
+CHARACTER_SETS = {
+    "chrGerm.dcm": "ISO_IR 100",
+    "chrFren.dcm": "ISO_IR 100",
+    "chrFrenMulti.dcm": "ISO_IR 100",
+    "chrRuss.dcm": "ISO_IR 144",
+    "chrGreek.dcm": "ISO_IR 126",
+    "chrArab.dcm": "ISO_IR 127",
+    "chrHbrw.dcm": "ISO_IR 138",
+    "chrH31.dcm": "\\ISO 2022 IR 87",
+    "chrH32.dcm": "ISO 2022 IR 13\\ISO 2022 IR 87",
+    "chrJapMulti.dcm": "\\ISO 2022 IR 87",
+    "chrI2.dcm": "\\ISO 2022 IR 149",
+    "chrKoreanMulti.dcm": "\\ISO 2022 IR 149",
+    "chrX1.dcm": "ISO_IR 192",
+    "chrX2.dcm": "GB18030",
+}
+"""Files of pydicom's, and what a peer that speaks their language says to understand."""
+
+
+def test_real_names_in_every_character_set(database: Any) -> None:
+    """The name that pydicom reads in the file is in the answer: in the peer's character sets, and in UTF-8 to who says
+    none; and it finds itself when it is the key, in those character sets."""
+    instances, names = [], {}
+    for number, file in enumerate(CHARACTER_SETS):
+        uid = f"1.2.{number}"
+        instances.append(scanned(real_file(file), place=f"{uid}/{uid}.1/{uid}.1.1.dcm"))
+        instances[-1].values.pop(0x0020000D)
+        names[uid] = str(dcmread(real_file(file)).PatientName)
+
+    async def work(matches: Any) -> None:
+        async with finding(find_scp(matches)) as association:
+            for (uid, name), sets in zip(names.items(), CHARACTER_SETS.values(), strict=True):
+                for declared in (None, sets):
+                    for key in ("", name):
+                        request = identifier("STUDY", StudyInstanceUID=uid)
+                        if declared or key:
+                            request.SpecificCharacterSet = sets.split("\\")
+                        request.PatientName = key
+                        ((_, ds),), _ = await ask(association, request)
+                        assert str(ds.PatientName) == name, (uid, declared, key)
+                        wanted = sets.split("\\") if declared or key else ["ISO_IR 192"]
+                        if not name.isascii():
+                            assert list(_several(ds.SpecificCharacterSet)) == wanted
+
+    with matches_of(database, instances) as matches:
+        run(work(matches), asyncio.new_event_loop)
+
+
+def _several(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)

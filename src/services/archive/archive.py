@@ -162,7 +162,8 @@ class Archive:
             try:
                 directory.repair = recover(directory, record)
             except BaseException:
-                directory.close()
+                if directory is not path:  # whoever opened it closes it
+                    directory.close()
                 raise
         return cls(
             directory,

@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from services.archive.disk import Disk
-from services.archive.errors import DataDirectoryError
+from services.archive.errors import DataDirectoryError, DataDirectoryInUse
 from services.archive.paths import uids_of_path
 
 CLAIM = ".claim"
@@ -256,7 +256,7 @@ def _lock(place: Path, root_fd: int) -> int:
         os.close(fd)
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
-        raise DataDirectoryError(
+        raise DataDirectoryInUse(
             f"the data directory {place} is used by another server, process {holder}: "
             "stop that one, or give this one another directory"
         ) from error

@@ -9,7 +9,8 @@
     +-- OutOfStorage          no room: disk full, quota reached, reserve touched
     +-- StorageError          the disk failed, or is not trusted since it did
     +-- InvalidFile           a stored file is no Part 10 file
-    +-- DataDirectoryError    the data directory cannot be used, or another server uses it
+    +-- DataDirectoryError    the data directory cannot be used
+        +-- DataDirectoryInUse    another server uses it
 
 The archive knows no DIMSE: whoever answers a peer maps each class to a status.
 """
@@ -53,6 +54,10 @@ class InvalidFile(ArchiveError):
 
 class DataDirectoryError(ArchiveError):
     """The data directory cannot be used by this server."""
+
+
+class DataDirectoryInUse(DataDirectoryError):
+    """Another server has locked the data directory."""
 
 
 def storage_error(error: OSError, doing: str) -> OutOfStorage | StorageError:

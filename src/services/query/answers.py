@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.query.identifiers import IdentifierWriter
 from services.query.keys import INSTANCE_AVAILABILITY, QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE
 from services.query.matching import ItemKeys, Stored, match_items
-from services.query.requests import Key, Query, Record
+from services.query.requests import Key, Query, Record, fulfils
 
 PENDING = 0xFF00
 PENDING_WITH_UNSUPPORTED_KEYS = 0xFF01
@@ -28,7 +28,16 @@ class Answers:
         tags: what the records of an index are asked for; the others are the same in every answer.
     """
 
-    __slots__ = ("_columns", "_constants", "_query", "_writer", "status", "tags")
+    __slots__ = (
+        "_asking",
+        "_asks_about_answer",
+        "_columns",
+        "_combined",
+        "_constants",
+        "_writer",
+        "status",
+        "tags",
+    )
 
     def __init__(
         self,
@@ -39,7 +48,9 @@ class Answers:
         availability: str = ONLINE,
         utf_8_allowed: bool = True,
     ) -> None:
-        self._query = query
+        self._asking = query.asking()
+        self._combined = query.combined
+        self._asks_about_answer = any(key.level is None for key in self._asking)
         self.status = PENDING_WITH_UNSUPPORTED_KEYS if query.unsupported else PENDING
         asked = {key.tag: key for key in query.keys}
         self.tags = tuple(key.tag for key in query.keys if key.level is not None)
@@ -63,7 +74,9 @@ class Answers:
 
     def matches(self, record: Record) -> bool:
         """Whether a record is an answer; keys about the answer itself are matched as well."""
-        return self._query.matches({**record, **self._constants})
+        if self._asks_about_answer:
+            record = {**record, **self._constants}
+        return fulfils(record, self._asking, self._combined)
 
     def identifier(self, record: Record) -> bytes:
         """The identifier of one answer. What the record does not have is empty (PS3.4 C.4.1.1.3.2)."""

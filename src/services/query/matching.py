@@ -28,6 +28,9 @@ NUMBER_VRS = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "SV", "UL", "US", "U
 LONGEST_PATTERN = 1024
 """Characters of a key with wild cards: no value that can be stored in a LO or PN is as long."""
 
+MOST_VALUES = 100
+"""Values of a key that are more than compared by every character: each one is tried on each record."""
+
 _EMPTY_VALUE = '""'
 _PADDING = " \0"
 
@@ -166,7 +169,7 @@ def matcher(vr: str, value: str, options: Options = _NOT_NEGOTIATED) -> Matcher:
         options: what was negotiated.
 
     Raises:
-        InvalidKey: a date, time, or date-time, or a range of them, that is none; too long a pattern.
+        InvalidKey: a date, time, or date-time, or a range of them, that is none; too long a pattern; too many values.
     """
     value = value.rstrip(_PADDING) if vr in TEXT_VRS else value.strip(_PADDING)
     if not value or (vr in WILDCARD_VRS and not value.strip("*")):
@@ -186,6 +189,8 @@ def matcher(vr: str, value: str, options: Options = _NOT_NEGOTIATED) -> Matcher:
     matchers = tuple(make(part) for part in parts)
     if all(isinstance(each, Exactly) for each in matchers):
         return Literals(tuple(parts), frozenset(parts))
+    if len(matchers) > MOST_VALUES:
+        raise InvalidKey(f"{len(matchers)} values, over {MOST_VALUES}")
     return Values(matchers)
 
 

@@ -129,18 +129,27 @@ class Query(Struct, frozen=True):
 
     def matches(self, record: Record) -> bool:
         """Whether a record fulfils every key; what the record does not have is empty."""
-        return all(
-            key.matches(record.get(key.name, "")) for key in self.keys if not key.is_universal
-        ) and all(
-            each.range.matches(_text(record, each.date.name), _text(record, each.time.name))
-            for each in self.combined
-        )
+        return fulfils(record, self.asking(), self.combined)
+
+    def asking(self) -> tuple[Key, ...]:
+        """The keys that not everything fulfils."""
+        return tuple(key for key in self.keys if not key.is_universal)
 
     def conditions(self) -> dict[int, Described]:
         """What an index can translate, by tag; keys that everything fulfils are left out."""
         described = {key.tag: key.describe() for key in self.keys if key.level and not key.is_universal}
         described |= {each.date.tag: each.range.describe_date() for each in self.combined}
         return described
+
+
+def fulfils(record: Record, keys: Sequence[Key], combined: Sequence[CombinedKey]) -> bool:
+    """Whether a record fulfils every one of some keys; what it does not have is empty."""
+    for key in keys:
+        if not key.matches(record.get(key.name, "")):
+            return False
+    return all(
+        each.range.matches(_text(record, each.date.name), _text(record, each.time.name)) for each in combined
+    )
 
 
 def read_query(

@@ -1,6 +1,6 @@
 """What C-GET and C-MOVE take instances from."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from services.query.keys import Level
@@ -19,7 +19,7 @@ class Holdings(Protocol):
 
     def instances(
         self, level: Level, unique_keys: Mapping[int, Sequence[str]], needs: Collection[Need] | None = None
-    ) -> AsyncIterator[Sequence[InstanceFile]]:
+    ) -> AsyncGenerator[Sequence[InstanceFile], None]:
         """The selected instances, only those of some needs where they are given, in pages of at most 500.
 
         Nothing is held between pages; what is stored or removed meanwhile may appear or not.

@@ -1,6 +1,6 @@
 """The index as C-FIND, C-GET and C-MOVE see it: levels by their names, and files where the archive keeps them."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 
 from services.archive.index.reader import IndexReader
@@ -34,7 +34,7 @@ class ArchiveIndex:
 
     async def instances(
         self, level: Level, unique_keys: Mapping[int, Sequence[str]], needs: Collection[Need] | None = None
-    ) -> AsyncIterator[Sequence[InstanceFile]]:
+    ) -> AsyncGenerator[Sequence[InstanceFile], None]:
         """The files of the selected instances, in pages."""
         async for page in self._reader.instances(level.value, unique_keys, needs):
             yield [

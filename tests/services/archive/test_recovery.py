@@ -6,9 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from archive_samples import PATH, data_set, instances, leftovers, store_one, without_hard_links
+from archive_samples import (
+    PATH,
+    data_set,
+    instances,
+    leftovers,
+    open_archive,
+    store_one,
+    stored_data_set,
+    without_hard_links,
+)
 from services.archive.data_directory import CLAIM, REPLACING, DataDirectory, Repair
-from services.archive.errors import DataDirectoryError
+from services.archive.errors import DataDirectoryError, StorageError
 from services.archive.index.entry import Indexable, Recorded
 from services.archive.recovery import BATCH, journalled, recover
 
@@ -172,3 +181,35 @@ def test_rows_come_after_their_files_are_synced(tmp_path: Path, monkeypatch: pyt
     recover(directory, record)
     directory.close()
     assert order == [PATH, "1.2.3/1.2.3.4", "1.2.3", ".", "record"]
+
+
+def test_a_replacement_without_hard_links_has_a_journal_entry_too(tmp_path: Path) -> None:
+    disk = without_hard_links()
+    store_one(tmp_path, data_set(), disk=disk)
+    failing_index = Index(RuntimeError("no database"))
+    other = data_set(pixels=b"\7" * 128)
+    with pytest.raises(StorageError, match="could not record"):
+        store_one(
+            tmp_path, other, disk=disk, duplicates="replace", record=failing_index.record, durability="power"
+        )
+    assert [name.endswith(CLAIM) for name in leftovers(tmp_path)] == [True]
+    index = Index()
+    assert recovered(tmp_path, index) == Repair(published=1)
+    assert index.batches == [[PATH]]
+    assert stored_data_set(tmp_path / PATH) == other
+
+
+def test_an_archive_recovers_when_it_is_opened_with_an_index(tmp_path: Path) -> None:
+    published(tmp_path)
+    index = Index()
+    archive = open_archive(tmp_path, record=index.record)
+    archive.close()
+    assert archive.repair == Repair(published=1)
+    assert index.batches == [[PATH]]
+
+
+def test_an_archive_whose_index_is_not_there_lets_the_directory_go(tmp_path: Path) -> None:
+    published(tmp_path)
+    with pytest.raises(DataDirectoryError, match="could not be recorded"):
+        open_archive(tmp_path, record=Index(RuntimeError("no database")).record)
+    open_archive(tmp_path, record=Index().record).close()

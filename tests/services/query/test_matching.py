@@ -93,6 +93,13 @@ def test_a_pattern_has_a_longest_length(vr: str) -> None:
         matcher(vr, "a*" * 600)
 
 
+@pytest.mark.parametrize(("vr", "value"), [("DA", "20240101"), ("PN", "Doe"), ("IS", "1"), ("TM", "10-11")])
+def test_a_key_has_so_many_values_at_most(vr: str, value: str) -> None:
+    assert matcher(vr, "\\".join([value] * 100))
+    with pytest.raises(InvalidKey, match=r"101 values, over 100"):
+        matcher(vr, "\\".join([value] * 101))
+
+
 def test_a_long_list_of_uids() -> None:
     uids = [f"1.2.{number}" for number in range(5000)]
     key = matcher("UI", "\\".join(uids))

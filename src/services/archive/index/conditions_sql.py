@@ -8,21 +8,13 @@ in one are let through whole, and what a database cannot say at all is left out.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import Enum
 from itertools import product
 from typing import Any, TypeAlias
 
-from msgspec import Struct
 from sqlalchemy import ColumnElement, Table, Text, and_, false, func, literal_column, or_, select, union_all
 
-from services.archive.index.schema import LEVELS, instances, patients, series, studies
-from services.archive.index_attributes import (
-    IMAGE_ATTRIBUTES,
-    PATIENT_ATTRIBUTES,
-    SEQUENCE_TAGS,
-    SERIES_ATTRIBUTES,
-    STUDY_ATTRIBUTES,
-)
+from services.archive.index.places import PLACES, Kind
+from services.archive.index_attributes import SEQUENCE_TAGS
 from services.conditions import (
     ESCAPE,
     Always,
@@ -59,91 +51,6 @@ Said: TypeAlias = tuple[Shape, list[str]]
 Bind: TypeAlias = Callable[[], ColumnElement[str]]
 """The next value's place in a statement."""
 
-
-class Kind(Enum):
-    """How an attribute is kept."""
-
-    TEXT = "text"  # in a column of its own
-    NAME = "name"  # a column to a component group, folded
-    DATE = "date"  # a column in normal form
-    TIME = "time"
-    LIST = "list"  # every distinct value below, with a backslash before, between and behind
-    COUNT = "count"
-    JSON = "json"  # in `attributes`
-
-
-class Place(Struct, frozen=True):
-    """Where an attribute is kept.
-
-    Attributes:
-        table: its level.
-        kind: how.
-        columns: its own; none for what is kept in `attributes` only.
-        is_indexed: whether every column can be looked up.
-    """
-
-    table: Table
-    kind: Kind
-    columns: tuple[str, ...] = ()
-    is_indexed: bool = False
-
-
-def _places() -> dict[int, Place]:
-    by_level = (PATIENT_ATTRIBUTES, STUDY_ATTRIBUTES, SERIES_ATTRIBUTES, IMAGE_ATTRIBUTES)
-    places = {
-        tag: Place(table, Kind.JSON) for table, tags in zip(LEVELS, by_level, strict=True) for tag in tags
-    }
-    for table, tag, kind, columns in _COLUMNS:
-        names = tuple(columns.split())
-        places[tag] = Place(table, kind, names, all(_is_indexed(table, name) for name in names))
-    return places
-
-
-def _is_indexed(table: Table, column: str) -> bool:
-    leading = {next(iter(index.columns)).name for index in table.indexes}
-    return column in leading or bool(table.c[column].unique)
-
-
-_COLUMNS: tuple[tuple[Table, int, Kind, str], ...] = (
-    (
-        patients,
-        0x00100010,
-        Kind.NAME,
-        "patient_name_alphabetic patient_name_ideographic patient_name_phonetic",
-    ),
-    (patients, 0x00100020, Kind.TEXT, "patient_id"),
-    (patients, 0x00100030, Kind.DATE, "patient_birth_date"),
-    (patients, 0x00201200, Kind.COUNT, "number_of_studies"),
-    (patients, 0x00201202, Kind.COUNT, "number_of_series"),
-    (patients, 0x00201204, Kind.COUNT, "number_of_instances"),
-    (studies, 0x0020000D, Kind.TEXT, "study_instance_uid"),
-    (studies, 0x00080020, Kind.DATE, "study_date"),
-    (studies, 0x00080030, Kind.TIME, "study_time"),
-    (studies, 0x00080050, Kind.TEXT, "accession_number"),
-    (studies, 0x00200010, Kind.TEXT, "study_id"),
-    (
-        studies,
-        0x00080090,
-        Kind.NAME,
-        "referring_physician_name_alphabetic referring_physician_name_ideographic "
-        "referring_physician_name_phonetic",
-    ),
-    (studies, 0x00080061, Kind.LIST, "modalities"),
-    (studies, 0x00080062, Kind.LIST, "sop_classes"),
-    (studies, 0x00201206, Kind.COUNT, "number_of_series"),
-    (studies, 0x00201208, Kind.COUNT, "number_of_instances"),
-    (series, 0x0020000E, Kind.TEXT, "series_instance_uid"),
-    (series, 0x00080060, Kind.TEXT, "modality"),
-    (series, 0x00200011, Kind.TEXT, "series_number"),
-    (series, 0x00400244, Kind.DATE, "performed_procedure_step_start_date"),
-    (series, 0x00201209, Kind.COUNT, "number_of_instances"),
-    (instances, 0x00080016, Kind.TEXT, "sop_class_uid"),
-    (instances, 0x00080018, Kind.TEXT, "sop_instance_uid"),
-    (instances, 0x00200013, Kind.TEXT, "instance_number"),
-)
-
-PLACES: Mapping[int, Place] = _places()
-"""Every attribute of the index, by tag."""
 
 _NOTHING: Said = ((), [])
 _NEVER: Said = (("never",), [])

@@ -13,14 +13,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.selectable import FromClause
 
-from services.archive.index.conditions_sql import (
-    PLACES,
-    Kind,
-    Shape,
-    expression,
-    is_looked_up,
-    is_ranged,
-)
+from services.archive.index.conditions_sql import Shape, expression, is_looked_up, is_ranged
+from services.archive.index.places import PLACES, Kind
 from services.archive.index.schema import LEVELS, instances, series, studies
 from services.archive.paths import instance_path
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from services.archive.index.conditions_sql import PLACES, in_parts, say
+from services.archive.index.conditions_sql import in_parts, say
+from services.archive.index.places import PLACES
 from services.archive.index.read_plans import (
     PAGE,
     Plans,

@@ -119,9 +119,9 @@ def without_password(configuration: Mapping[str, Any]) -> dict[str, Any]:
     if not url:
         return dict(configuration)
     try:
-        parsed = make_url(url)
-        parsed = parsed.set(password=None).difference_update_query(("password", "sslpassword"))
-        bare = parsed.render_as_string(hide_password=False)
+        # `set` would take None for "leave it".
+        parsed = make_url(url)._replace(password=None)
+        bare = parsed.difference_update_query(("password", "sslpassword")).render_as_string()
     except (ArgumentError, TypeError, ValueError):
         bare = ""  # nobody can tell a password from the rest
     return {**configuration, "databaseURL": bare}
@@ -187,8 +187,8 @@ def _write_tables(
             with TemporaryFile(dir=root) as spool:
                 rows = _dump(cursor, table, dialect, spool, count)
                 digest = _add_spooled(tar, table_member(table.name), spool)
-            columns = tuple(column.name for column in table.columns)
-            dumps.append(TableDump(table.name, table_member(table.name), columns, rows, digest))
+            columns = tuple(str(column.name) for column in table.columns)
+            dumps.append(TableDump(str(table.name), table_member(table.name), columns, rows, digest))
         if paths is not None:
             _list_paths(cursor, dialect, paths)
         cursor.execute("COMMIT")
@@ -229,11 +229,10 @@ def _pages(
     cursor: Any, statement: Select[Any], table: Table, dialect: Dialect
 ) -> Iterator[list[tuple[Any, ...]]]:
     """The rows of a statement whose first column is the `id` of a table, a page at a time."""
-    page_of = Statement(
-        statement.where(table.c.id > bindparam("last")).order_by(table.c.id).limit(bindparam("page")), dialect
-    )
+    page_of = Statement(statement.where(table.c.id > bindparam("last")).order_by(table.c.id), dialect)
+    sql = f"{page_of.sql} LIMIT {_PAGE}"
     last = -1
-    while page := cursor.execute(page_of.sql, page_of.parameters({"last": last, "page": _PAGE})).fetchall():
+    while page := cursor.execute(sql, page_of.parameters({"last": last})).fetchall():
         yield page
         last = page[-1][0]
 

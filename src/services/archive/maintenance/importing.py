@@ -14,13 +14,14 @@ from typing import BinaryIO
 from msgspec import Struct
 
 from services.archive.archive import Archive
-from services.archive.errors import ArchiveError, OutOfStorage
+from services.archive.errors import ArchiveError, OutOfStorage, StorageError
 from services.archive.layouts import LayoutMemory
 from services.archive.publish import Outcome
 from services.archive.rescan import Rescanned, rescan
-from services.sop_classes import MEDIA_STORAGE_DIRECTORY
 
+_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"  # the SOP class of a DICOMDIR
 _UNDER_WAY = 16  # files
+_STALLED = 300.0  # seconds
 _READ_AT_ONCE = 1 << 20  # bytes
 _PREAMBLE_LENGTH = 128
 
@@ -89,7 +90,7 @@ def files_in(folder: Path, data_directory: Path, on_error: Callable[[OSError], N
         folders.sort()
         for name in sorted(names):
             path = Path(directory, name)
-            if path.is_file():
+            if os.path.isfile(path):  # a pipe would never end
                 yield path
 
 
@@ -185,7 +186,7 @@ class _Importer:
         from services.archive.part10 import read_file_header
 
         with file.open("rb") as opened:
-            if read_file_header(opened).sop_class_uid == MEDIA_STORAGE_DIRECTORY:
+            if read_file_header(opened).sop_class_uid == _MEDIA_STORAGE_DIRECTORY:
                 return None
         return rescan(file.resolve(), layouts=self._layouts)
 
@@ -218,12 +219,21 @@ class _Importer:
         try:
             opened.seek(instance.data_set_offset)
             while chunk := opened.read(_READ_AT_ONCE):
-                await may_go_on.wait()
+                await _disk(may_go_on)
                 incoming.write(memoryview(chunk))
         except BaseException:
             incoming.discard()
             raise
         return (await self._archive.commit(incoming)).outcome
+
+
+async def _disk(may_go_on: asyncio.Event) -> None:
+    """Wait until the disk takes more."""
+    try:
+        async with asyncio.timeout(_STALLED):
+            await may_go_on.wait()
+    except TimeoutError as error:
+        raise StorageError(f"the disk of the archive has taken nothing for {_STALLED:g} s") from error
 
 
 def _result(file: Path, outcome: Outcome) -> Result:

@@ -8,8 +8,9 @@ import gzip
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
@@ -80,23 +81,21 @@ def check(path: Path, advance: Callable[[int], None] = lambda count: None) -> Ch
 
     Raises:
         BackupError: it is none, is damaged, or was written by a later version.
+        OSError: it cannot be read.
     """
     digests: dict[str, str] = {}
     contents: dict[str, bytes] = {}
     files = FilesDigest()
-    try:
-        with tarfile.open(path, mode="r:") as tar:
-            for member, file in _members(tar):
-                hashed = Hashed(file, advance)
-                if member.name.startswith(FILES):
-                    hashed.drain()
-                    files.add(_stored_path(path, member), member.size, hashed.digest())
-                    continue
-                if member.name in (MANIFEST, CONFIGURATION):
-                    contents[member.name] = hashed.read(_LONGEST_MEMBER)
-                digests[member.name] = hashed.drain()
-    except (OSError, tarfile.TarError) as error:
-        raise BackupError(f"{path} cannot be read as a backup: {error}") from error
+    with _readable(path), tarfile.open(path, mode="r:") as tar:
+        for member, file in _members(tar):
+            hashed = Hashed(file, advance)
+            if member.name.startswith(FILES):
+                hashed.drain()
+                files.add(_stored_path(path, member), member.size, hashed.digest())
+                continue
+            if member.name in (MANIFEST, CONFIGURATION):
+                contents[member.name] = hashed.read(_LONGEST_MEMBER)
+            digests[member.name] = hashed.drain()
     manifest = _manifest(path, contents.get(MANIFEST))
     expected = {table.member: table.sha256 for table in manifest.tables}
     if manifest.configuration:
@@ -142,10 +141,24 @@ def restore(
     """
     if backup.manifest.schema != schema:
         raise BackupError(
-            f"{backup.path} has tables of revision {printable(backup.manifest.schema)}, the index here has {schema}"
+            f"{backup.path} has tables of revision {printable(backup.manifest.schema)}, the index here has {schema}: "
+            "restore it with the version that wrote it, and start this one, which brings the index to its own revision"
         )
+    if [table.name for table in backup.manifest.tables] != [table.name for table in LEVELS]:
+        raise BackupError(f"{backup.path} does not hold the tables of an index")
     if not force:
         _refuse_occupied(backup, directory, database)
+    with _readable(backup.path):
+        return _restore(backup, directory, database, force, advance)
+
+
+def _restore(
+    backup: Checked,
+    directory: DataDirectory,
+    database: Connects,
+    force: bool,
+    advance: Callable[[int], None],
+) -> Restored:
     files = _Files(directory, backup.path, force)
     if backup.manifest.files:
         with tarfile.open(backup.path, mode="r:") as tar:
@@ -159,6 +172,15 @@ def restore(
         rows = _load_tables(backup, transaction, advance)
         transaction.commit()
     return Restored(rows, files.put_there, files.kept)
+
+
+@contextmanager
+def _readable(backup: Path) -> Iterator[None]:
+    """What makes a backup unreadable becomes a `BackupError`."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, msgspec.MsgspecError) as error:
+        raise BackupError(f"{backup} cannot be read as a backup: {printable(str(error))}") from error
 
 
 def _refuse_occupied(backup: Checked, directory: DataDirectory, database: Connects) -> None:

@@ -155,6 +155,4 @@ def test_few_rows_are_found_through_indexes(database: Any, analyze: bool) -> Non
     if not analyze and not database.is_sqlite:
         pytest.skip("PostgreSQL makes its statistics by itself")
     bad = [(name, page, plan) for name, page, plan in steps(database, analyze) if walks(plan)]
-    for each in bad:
-        print(each[0], each[1], *each[2], sep="\n     ")
     assert bad == []

@@ -81,7 +81,9 @@ def test_what_is_damaged_or_strange_is_named_and_the_rest_indexed(
     assert (done.instances, done.problems) == (1, 5)
     texts = {problem.path: problem.text for problem in problems}
     assert texts["1.3.1/1.3.1.4/1.9.1.dcm"].startswith("no DICM")
-    assert texts["1.3.1/1.3.1.4/notes.txt"] == texts["1.3.1/readme"] == "a name that the archive does not give"
+    assert (
+        texts["1.3.1/1.3.1.4/notes.txt"] == texts["1.3.1/readme"] == "a name that the archive does not give"
+    )
     assert texts["1.3.2/1.3.2.4/1.9.4.dcm"] == "by its UIDs it belongs at 1.3.2/1.3.2.4/1.9.3.dcm"
     assert texts["1.3.3/1.3.3.4/1.9.2.dcm"] == "by its UIDs it belongs at 1.3.1/1.3.1.4/1.9.2.dcm"
 
@@ -129,15 +131,19 @@ def test_of_two_with_one_uid_the_acknowledged_one_has_the_row(root: Path, databa
     assert leftovers(root) == []
     assert wrong(root, database) == []
     with database.engine.connect() as connection:
-        held = select(series.c.series_instance_uid).join(instances).where(instances.c.sop_instance_uid == "1.9.3")
+        held = (
+            select(series.c.series_instance_uid)
+            .join(instances)
+            .where(instances.c.sop_instance_uid == "1.9.3")
+        )
         assert connection.execute(held).scalar_one() == "1.3.2.4"
     assert not (root / "1.3.0/1.3.0.4/1.9.3.dcm").exists()
 
 
-def test_the_server_goes_on_behind_it(directory: DataDirectory, database: Database) -> None:
+def test_the_server_goes_on_behind_it(root: Path, database: Database) -> None:
     """Rows that come later get ids of their own."""
+    directory = DataDirectory.open(root, keep_published=True)
     reindex(directory, database, on_problem=pytest.fail)
-    root = directory.path
     directory.close()
     writer = IndexWriter(database)
     store_one(root, data_set("1.9.5", study="1.3.1", series="1.3.1.9"), "1.9.5", record=writer.record)
@@ -146,4 +152,3 @@ def test_the_server_goes_on_behind_it(directory: DataDirectory, database: Databa
     assert wrong(root, database) == []
     with database.engine.connect() as connection:
         assert connection.execute(select(func.sum(patients.c.number_of_instances))).scalar_one() == 4
-    directory.close()

@@ -1,0 +1,115 @@
+"""What the maintenance commands of `dicom-server` share: the archive they mean, its index, and how they fail."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from services.cli.common import ExitCode, fail
+
+if TYPE_CHECKING:
+    from services.archive.index.index import Index
+    from services.server.config import Config
+
+INTERRUPTED = 130
+
+ConfigFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration file of the server, JSON or TOML.", metavar="FILE"),
+]
+DataDirectoryOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Data directory of the server.", metavar="DIR", show_default="./data"),
+]
+DatabaseURL: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        help="Where the index is kept, as for dicom-server start.",
+        metavar="URL",
+        show_default="index.db in the data directory",
+    ),
+]
+
+
+def settings(config: Path | None, data_dir: Path | None, database_url: str | None) -> "Config":
+    """The configuration of the server whose archive is meant; exits where there is none, or no index."""
+    from services.server.config_file import ConfigError, load_config
+
+    given = {"dataDirectory": None if data_dir is None else str(data_dir), "databaseURL": database_url}
+    try:
+        made = load_config(config, {name: value for name, value in given.items() if value is not None})
+    except ConfigError as error:
+        fail(str(error), ExitCode.USAGE)
+    if not made.has_index:
+        fail('the configuration says database: "none": there is no index', ExitCode.USAGE)
+    return made
+
+
+def existing(config: "Config") -> Path:
+    """The data directory; exits where there is none."""
+    if not config.data_directory.is_dir():
+        fail(f"{config.data_directory}: there is no such data directory; --data-dir or --config names it")
+    return config.data_directory
+
+
+@contextmanager
+def open_index(config: "Config", *, migrate: bool) -> "Iterator[Index]":
+    """The index, for as long as the context lasts.
+
+    Args:
+        migrate: bring its tables to this version first; nobody else may use them then.
+    """
+    from services.archive.index.index import Index
+
+    index = Index.open(
+        config.database_url, config.data_directory, durability=config.durability, migrate=migrate
+    )
+    try:
+        yield index
+    finally:
+        index.close()
+
+
+@contextmanager
+def failures(doing: str, interrupted: str) -> Iterator[None]:
+    """What goes wrong becomes a line on standard error and an exit code.
+
+    Args:
+        doing: what is being done, as in "could not <doing>".
+        interrupted: what is so after Ctrl+C.
+    """
+    import sqlite3
+
+    import psycopg
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from services.archive.errors import ArchiveError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted: {interrupted}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except ArchiveError as error:
+        fail(str(error))
+    except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
+        fail(f"could not {doing}: the database says: {error}")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"could not {doing}: {where}{error.strerror or error}")
+
+
+def schema_of(index: "Index") -> str:
+    """The revision of the tables; exits where it is not this version's."""
+    from services.archive.index.migrate import current, head
+
+    revision = current(index.database)
+    if revision != head():
+        fail(
+            f"the tables of the index have revision {revision or 'none'}, this version has {head()}: start the server, "
+            "or run dicom-server migrate, first"
+        )
+    return revision

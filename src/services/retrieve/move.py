@@ -1,0 +1,212 @@
+"""Retrieve by C-MOVE, SCP (PS3.4 C.4.2; PS3.7 9.1.4): instances go to a third party, on an association of ours.
+
+The association proposes what the instances need and carries all of them; `services.sending` does that, with tries
+again, several associations side by side, and a window.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+
+from msgspec import Struct
+
+from dimse import status
+from dimse.enums import CommandField
+from dimse.errors import DimseError
+from dimse.messages import CMoveRQ
+from dimse.operation import BoundedBuffer, Operation
+from dimse.service import Answer, DataSetSink
+from dul.negotiation import SupportedContext
+from services.query.keys import MODELS
+from services.retrieve.destinations import Destinations, MoveDestination
+from services.retrieve.get import MAXIMUM_IDENTIFIER, Failed, nobody
+from services.retrieve.holdings import Holdings
+from services.retrieve.selection import Selection, selection_of
+from services.retrieve.sub_operations import SubOperations, reported
+from services.send import InstanceFile, Need, plan
+from services.sending import Destination, Outcome, SendJob
+from services.sop_classes import UNCOMPRESSED
+from services.storage import MoveOriginator
+
+MOST_AT_ONCE = 50_000
+"""Instances that one association carries; a move of more takes another one after it, and not all of the memory."""
+
+
+class MoveOptions(Struct, frozen=True, kw_only=True):
+    """How instances are sent; times in seconds.
+
+    Attributes:
+        parallel: associations to the destination at one time.
+        window: operations to have outstanding on each, where the destination grants as many.
+        retries: further tries, each after a longer delay, where an association is lost or refused for now.
+        connect_timeout: to connect, and for the answer to the association request.
+        response_timeout: for the response to a C-STORE.
+        move_timeout: for the whole C-MOVE.
+        moves: C-MOVEs at one time, over all associations.
+        maximum_identifier: bytes of a request's identifier.
+    """
+
+    parallel: int = 1
+    window: int = 1
+    retries: int = 3
+    connect_timeout: float = 30.0
+    response_timeout: float = 60.0
+    move_timeout: float = 86400.0
+    moves: int = 16
+    maximum_identifier: int = MAXIMUM_IDENTIFIER
+
+
+class Move:
+    """The SCP.
+
+    Args:
+        holdings: where instances are.
+        destinations: where they may go.
+        ae_title: ours, by which we call destinations.
+        options: how they are sent.
+        failed: told of each instance that could not be sent, and of associations that did not come about.
+    """
+
+    command_fields = frozenset({CommandField.C_MOVE_RQ})
+    starts_with_command = False
+    sop_classes: Mapping[str, SupportedContext] = {
+        model.move: SupportedContext(transfer_syntaxes=UNCOMPRESSED) for model in MODELS.values()
+    }
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        destinations: Destinations,
+        ae_title: str,
+        *,
+        options: MoveOptions = MoveOptions(),  # noqa: B008 frozen
+        failed: Failed = nobody,
+    ) -> None:
+        self._holdings = holdings
+        self._destinations = destinations
+        self._ae_title = ae_title
+        self._options = options
+        self._failed = failed
+        self._moves = 0
+
+    def open_data_set(self, operation: Operation) -> DataSetSink:
+        """Identifiers are wanted whole, and are small."""
+        return BoundedBuffer(self._options.maximum_identifier)
+
+    async def perform(self, operation: Operation) -> AsyncGenerator[Answer, None]:
+        """Have what is selected sent, and tell how it goes."""
+        selection = selection_of(operation)
+        destination = self._destination(operation)
+        if self._moves >= self._options.moves:
+            raise DimseError(
+                status.UNABLE_TO_PERFORM_SUBOPERATIONS,
+                f"{self._moves} C-MOVEs are under way: try again later",
+            )
+        self._moves += 1
+        try:
+            needs = await self._holdings.needs(selection.level, selection.unique_keys)
+            sub_operations = SubOperations(sum(needs.values()))
+            moving = _Moving(operation, selection, needs, destination, sub_operations)
+            async with aclosing(reported(operation, sub_operations, self._move(moving))) as answers:
+                async for answer in answers:
+                    yield answer
+        finally:
+            self._moves -= 1
+
+    def _destination(self, operation: Operation) -> MoveDestination:
+        assert isinstance(operation.request, CMoveRQ)
+        name = operation.request.move_destination or ""
+        destination = self._destinations.find(name)
+        if destination is None:
+            raise DimseError(status.MOVE_DESTINATION_UNKNOWN, "the Move Destination is not known here")
+        return destination
+
+    async def _move(self, moving: "_Moving") -> None:
+        sub_operations = moving.sub_operations
+        try:
+            async with asyncio.timeout(self._options.move_timeout):
+                await self._send_all(moving)
+        except TimeoutError:
+            sub_operations.fail_rest(f"not done within {self._options.move_timeout:g} s")
+        if not moving.operation.cancelled:
+            sub_operations.no_more()
+
+    async def _send_all(self, moving: "_Moving") -> None:
+        """What fits on one association after what fits on another: at most 128 contexts, and bounded numbers."""
+        selection = moving.selection
+        for group in plan(moving.needs):
+            pages = self._holdings.instances(selection.level, selection.unique_keys, frozenset(group))
+            async with aclosing(pages):
+                while files := await _some(pages):
+                    await self._send(moving, files)
+                    if moving.operation.cancelled:
+                        return
+
+    async def _send(self, moving: "_Moving", files: list[InstanceFile]) -> None:
+        """Send until all have an outcome, or the requestor cancels: what is outstanding then is still waited for."""
+        options, operation = self._options, moving.operation
+        job = SendJob(
+            self._to(moving),
+            files,
+            parallel=options.parallel,
+            retry=options.retries,
+            retry_refused=False,
+            reconnect=options.retries > 0,
+            on_outcome=lambda outcome: self._conclude(moving, outcome),
+            on_note=lambda note, error: self._failed(operation, "", note),
+        )
+        stopping = asyncio.ensure_future(_stop_when_cancelled(operation, job))
+        try:
+            await job.run()
+        finally:
+            stopping.cancel()
+
+    def _to(self, moving: "_Moving") -> Destination:
+        options, operation = self._options, moving.operation
+        return Destination(
+            host=moving.destination.host,
+            port=moving.destination.port,
+            called_ae=moving.destination.ae_title,
+            calling_ae=self._ae_title,
+            timeout=options.response_timeout,
+            connect_timeout=options.connect_timeout,
+            window=options.window,
+            move_originator=MoveOriginator(
+                operation.association.negotiated.calling_ae, operation.request.message_id
+            ),
+        )
+
+    def _conclude(self, moving: "_Moving", outcome: Outcome) -> None:
+        uid = outcome.file.sop_instance_uid
+        moving.sub_operations.record(uid, outcome.status)
+        if outcome.is_sent:
+            return
+        if outcome.was_tried:
+            self._failed(moving.operation, uid, outcome.reason)
+        else:
+            moving.sub_operations.reason = outcome.reason  # one for all; it was told as a note already
+
+
+class _Moving(Struct, frozen=True):
+    """One C-MOVE."""
+
+    operation: Operation
+    selection: Selection
+    needs: Mapping[Need, int]
+    destination: MoveDestination
+    sub_operations: SubOperations
+
+
+async def _some(pages: AsyncIterator[Sequence[InstanceFile]]) -> list[InstanceFile]:
+    """The next instances, at most about `MOST_AT_ONCE`; none when there are no more."""
+    files: list[InstanceFile] = []
+    async for page in pages:
+        files += page
+        if len(files) >= MOST_AT_ONCE:
+            break
+    return files
+
+
+async def _stop_when_cancelled(operation: Operation, job: SendJob) -> None:
+    await operation.cancellation.wait()
+    job.stop()
