@@ -4,16 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run peers test lint format cover bench conformance-matrix clean
+.PHONY: help install run demo peers test lint format cover bench conformance-matrix conformance-statement clean
 
 help:
 	@echo "make install   environment in $(VENV), console commands in $(BIN)"
 	@echo "make run       a server on port 11112, its files under ./data"
+	@echo "make demo      the whole story on real images: send, query, retrieve, move, compare"
 	@echo "make test      peers (where apt and root are there), lint, all tests;"
 	@echo "               PYTEST='-k scanner -x' adds to the command line of pytest"
 	@echo "make lint      ruff, mypy, import rules       make format    ruff writes the style"
 	@echo "make cover     tests with branch coverage     make bench     beside real peers; QUICK=1: two minutes"
 	@echo "make conformance-matrix   every conformance case against every peer, into docs/"
+	@echo "make conformance-statement   what this server says of itself (PS3.2), into docs/"
 
 # Stamps, so that a repeated call installs nothing: one for what a user has, one for what a developer has on top.
 INSTALLED := $(VENV)/.installed
@@ -35,6 +37,9 @@ install: $(INSTALLED)
 
 run: $(INSTALLED)
 	@exec $(BIN)/dicom-server start --aet DICOM_SERVER --port 11112 --data-dir ./data
+
+demo: $(INSTALLED)
+	@$(BIN)/python scripts/demo.py
 
 peers:
 	@scripts/install_peers.sh
@@ -61,6 +66,9 @@ bench: peers $(DEVELOPMENT)
 
 conformance-matrix: peers $(DEVELOPMENT)
 	PYTHONPATH=tests $(BIN)/python scripts/conformance_matrix.py --output docs/conformance-matrix.md
+
+conformance-statement: $(INSTALLED)
+	$(BIN)/dicom-server conformance-statement > docs/conformance-statement.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist

@@ -96,7 +96,8 @@ def failures(doing: str, interrupted: str) -> Iterator[None]:
     except ArchiveError as error:
         fail(str(error))
     except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
-        fail(f"could not {doing}: the database says: {error}")
+        said = getattr(error, "orig", None) or error  # without the statement, whose values are of patients
+        fail(f"could not {doing}: the database says: {said}")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         fail(f"could not {doing}: {where}{error.strerror or error}")

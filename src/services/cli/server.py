@@ -307,6 +307,21 @@ def stop(
     typer.echo(f"the server on {directory} has stopped")
 
 
+@app.command()
+def conformance_statement(config: ConfigFile = None) -> None:
+    """Print the DICOM conformance statement (PS3.2) of a configuration, as Markdown.
+
+    \b
+    Examples:
+      dicom-server conformance-statement > conformance.md
+      dicom-server conformance-statement --config /etc/dicom-server.conf
+    """
+    settings = _load(config, {})
+    from services.server.conformance_statement import conformance_statement as make
+
+    typer.echo(make(settings), nl=False)
+
+
 def echo_status(host: str, port: int, calling_ae: str, called_ae: str, timeout: float = 10.0) -> float:
     """One C-ECHO; returns its round trip in seconds, or exits with what went wrong."""
     import asyncio

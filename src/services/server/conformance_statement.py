@@ -49,12 +49,11 @@ class _Row(Struct):
     scp: str
 
 
-def conformance_statement(config: Config, version: str) -> str:
+def conformance_statement(config: Config) -> str:
     """The statement of a server with this configuration.
 
     Args:
         config: whose.
-        version: of the program.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -66,7 +65,7 @@ def conformance_statement(config: Config, version: str) -> str:
         autoescape=False,  # Markdown, and nothing in it comes from the wire
     )
     template = environment.get_template("conformance_statement.md.j2")
-    return template.render(version=version, **_facts(config))
+    return template.render(**_facts(config))
 
 
 def _facts(config: Config) -> dict[str, Any]:
@@ -93,9 +92,7 @@ def _facts(config: Config) -> dict[str, Any]:
             else "and nothing else"
         ),
         "retries": config.retrieve.retries,
-        "too_many_matches": (
-            f"there are more than {limit} matches" if limit else "the index cannot be asked now"
-        ),
+        "most_matches": limit or "`limits.findMatches` (not set, so any number of)",
         "overview": _overview(groups),
         "groups": groups,
         "private": _private(config),

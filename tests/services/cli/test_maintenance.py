@@ -35,7 +35,11 @@ def test_a_wrong_configuration_is_a_usage_error(tmp_path: Path, capsys: pytest.C
         (StorageError("it is full"), 1, "error: it is full"),
         (OSError(28, "No space left", "/a"), 1, "error: could not count: /a: No space left"),
         (sqlite3.OperationalError("locked"), 1, "error: could not count: the database says: locked"),
-        (OperationalError("SELECT", {}, Exception("gone")), 1, "the database says"),
+        (
+            OperationalError("SELECT", {}, Exception("gone")),
+            1,
+            "error: could not count: the database says: gone\n",
+        ),
         (KeyboardInterrupt(), 130, "interrupted: nothing is lost"),
     ],
 )

@@ -116,7 +116,8 @@ studies = Table(
     Index(None, "referring_physician_name_alphabetic"),
 )
 """`modalities` and `sop_classes` are the distinct values of a study, with a backslash before, between and behind them
-(`\\\\CT\\\\MR\\\\`), in the order they came; empty where there is none. `attributes` holds those of the patient, too."""
+(`\\\\CT\\\\MR\\\\`), in the order they came; empty where there is none. `attributes` has the
+patient's, too."""
 
 series = Table(
     "series",
