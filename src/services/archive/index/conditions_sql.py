@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Table, Text, and_, false, func, literal_column, or_, select, union_all
 
-from services.archive.index.places import PLACES, Kind
+from services.archive.index.places import OF_STUDY, PLACES, Kind, tag_text
 from services.archive.index_attributes import SEQUENCE_TAGS
 from services.conditions import (
     ESCAPE,
@@ -62,7 +62,7 @@ _NEVER: Said = (("never",), [])
 def say(tag: int, described: Described) -> Said:
     """What SQL says of an attribute: a shape and its values; the shape `()` where it says nothing."""
     place = PLACES[tag]
-    if tag in SEQUENCE_TAGS or place.kind is Kind.COUNT:
+    if tag & ~OF_STUDY in SEQUENCE_TAGS or place.kind is Kind.COUNT:
         return _NOTHING
     if described.condition == Equals(""):
         return ("empty", tag), []
@@ -250,9 +250,9 @@ def _attribute(table: Table, tag: int, *, is_sqlite: bool) -> ColumnElement[str]
     """The text of a value in `attributes`, empty where there is none. A tag is eight digits: no text of others."""
     found: ColumnElement[str]
     if is_sqlite:
-        found = func.json_extract(table.c.attributes, literal_column(f"'$.\"{tag:08X}\"'"), type_=Text)
+        found = func.json_extract(table.c.attributes, literal_column(f"'$.\"{tag_text(tag)}\"'"), type_=Text)
     else:
-        found = table.c.attributes.op("->>", return_type=Text())(literal_column(f"'{tag:08X}'"))
+        found = table.c.attributes.op("->>", return_type=Text())(literal_column(f"'{tag_text(tag)}'"))
     return func.coalesce(found, "", type_=Text)
 
 

@@ -14,6 +14,9 @@ from services.archive.index_attributes import (
     STUDY_ATTRIBUTES,
 )
 
+OF_STUDY = 1 << 32
+"""In a tag of a patient's attribute: as a study has it, which may say something else than the patient's first one."""
+
 
 class Kind(Enum):
     """How an attribute is kept."""
@@ -51,6 +54,10 @@ def _places() -> dict[int, Place]:
     for table, tag, kind, columns in _COLUMNS:
         names = tuple(columns.split())
         places[tag] = Place(table, kind, names, all(_is_indexed(table, name) for name in names))
+    for tag, place in list(places.items()):
+        if place.table is patients and place.kind is not Kind.COUNT:
+            indexed = all(_is_indexed(studies, name) for name in place.columns)
+            places[tag | OF_STUDY] = Place(studies, place.kind, place.columns, indexed)
     return places
 
 
@@ -98,4 +105,14 @@ _COLUMNS: tuple[tuple[Table, int, Kind, str], ...] = (
 )
 
 PLACES: Mapping[int, Place] = _places()
-"""Every attribute of the index, by tag."""
+"""Every attribute of the index, by tag; those of a patient once more, with `OF_STUDY`, as each study has them."""
+
+
+def tag_at(level: int, tag: int) -> int:
+    """The tag under which an attribute is found in `PLACES`, asked for at a level of `LEVELS`."""
+    return tag | OF_STUDY if level > 0 and tag | OF_STUDY in PLACES else tag
+
+
+def tag_text(tag: int) -> str:
+    """Eight digits, as `attributes` and records have them."""
+    return f"{tag & ~OF_STUDY:08X}"

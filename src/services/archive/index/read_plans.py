@@ -14,7 +14,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.selectable import FromClause
 
 from services.archive.index.conditions_sql import Shape, expression, is_looked_up, is_ranged
-from services.archive.index.places import PLACES, Kind
+from services.archive.index.places import PLACES, Kind, tag_text
 from services.archive.index.schema import LEVELS, instances, series, studies
 from services.archive.paths import instance_path
 
@@ -314,7 +314,7 @@ def _projection(question: Question) -> tuple[list[ColumnElement[Any]], Callable[
         place = PLACES[tag]
         if place.kind in targets:
             columns.append(place.table.c[place.columns[0]])
-            targets[place.kind].append((len(columns), f"{tag:08X}"))
+            targets[place.kind].append((len(columns), tag_text(tag)))
         else:
             wanting.add(place.table)
     kept: list[int] = []

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from services.archive.index.conditions_sql import in_parts, say
-from services.archive.index.places import PLACES
+from services.archive.index.places import PLACES, tag_at
 from services.archive.index.read_plans import (
     PAGE,
     Plans,
@@ -34,6 +34,7 @@ from services.conditions import Described, OneOf
 __all__ = ["PAGE", "IndexReader", "Record", "StoredInstance"]
 
 _LEVELS = {"PATIENT": 0, "STUDY": 1, "SERIES": 2, "IMAGE": 3}
+_SERIES = 2
 _SOP_INSTANCE_UID = 0x00080018
 
 
@@ -77,8 +78,8 @@ class IndexReader:
             Exception: the driver's.
         """
         number = _number(level, (*conditions, *tags))
-        wanted = tuple(sorted(set(tags)))
-        for part in _parts(conditions):
+        wanted = tuple(sorted({tag_at(number, tag) for tag in tags}))
+        for part in _parts(number, conditions):
             plan = self._plans.search(Question(number, part.shapes, wanted))
             async for page in self._pages(plan, part.values):
                 yield page
@@ -94,7 +95,7 @@ class IndexReader:
             ValueError, TimeoutError, Exception: as for `search`.
         """
         found: Counter[tuple[str, str]] = Counter()
-        for part in _parts(_named(level, unique_keys)):
+        for part in _parts(_SERIES, _named(level, unique_keys)):
             statement = self._plans.needs(Question(3, part.shapes))
             parameters = statement.parameters(part.values, 0)
             for sop_class, syntax, count in await self._readers.read(_fetch(statement.sql, parameters)):
@@ -119,7 +120,7 @@ class IndexReader:
         Raises:
             ValueError, TimeoutError, Exception: as for `search`.
         """
-        for part in _parts(_named(level, unique_keys)):
+        for part in _parts(_SERIES, _named(level, unique_keys)):
             pages = self._named_instances(part) if _SOP_INSTANCE_UID in unique_keys else self._by_series(part)
             async for page in pages:
                 wanted = (
@@ -201,8 +202,8 @@ def _named(level: str, unique_keys: Mapping[int, Sequence[str]]) -> dict[int, De
     return {tag: Described(OneOf(tuple(values))) for tag, values in unique_keys.items()}
 
 
-def _parts(conditions: Mapping[int, Described]) -> Iterator[_Part]:
-    for part in in_parts(conditions):
+def _parts(level: int, conditions: Mapping[int, Described]) -> Iterator[_Part]:
+    for part in in_parts({tag_at(level, tag): described for tag, described in conditions.items()}):
         said = [say(tag, described) for tag, described in sorted(part.items(), key=itemgetter(0))]
         shapes = tuple(shape for shape, _ in said if shape)
         yield _Part(shapes, [value for _, values in said for value in values])

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from services.archive.index.conditions_sql import say
+from services.archive.index.places import tag_at
 from services.archive.index.read_plans import Plans, Question, Statement
 from services.conditions import AnyOf, Between, Described, Equals, Form, Like, OneOf
 
@@ -82,8 +83,10 @@ FILL = (
     """INSERT INTO patients (id, patient_key, patient_id, patient_name_alphabetic, patient_birth_date, attributes)
     SELECT n, 'P' || n, 'P' || n, 'doe' || n || '^john', '19' || (20 + n % 80) || '0101', '{"00100010": "Doe"}'
     FROM numbers WHERE n <= 4000""",
-    """INSERT INTO studies (id, patient, study_instance_uid, study_date, accession_number, study_id, attributes)
-    SELECT n, 1 + n / 2, '1.' || (n / 2) || '.' || (n % 2), '20' || (10 + n % 20) || '0' || (1 + n % 9) || '01',
+    """INSERT INTO studies (id, patient, patient_id, patient_name_alphabetic, study_instance_uid,
+    study_date, accession_number, study_id, attributes)
+    SELECT n, 1 + n / 2, 'P' || (1 + n / 2), 'doe' || (1 + n / 2) || '^john',
+    '1.' || (n / 2) || '.' || (n % 2), '20' || (10 + n % 20) || '0' || (1 + n % 9) || '01',
     'A' || (n / 2) || '.' || (n % 2), 'S' || (n / 2) || '.' || (n % 2), '{"00081030": "Chest"}'
     FROM numbers WHERE n < 8000""",
     """INSERT INTO series (id, study, series_instance_uid, modality, attributes)
@@ -141,11 +144,10 @@ def steps(database: Any, analyze: bool) -> Iterator[tuple[str, str, list[str]]]:
     fill(database, analyze=analyze)
     plans = Plans(is_sqlite=database.is_sqlite)
     for name, (level, conditions) in FEW.items():
-        said = [say(tag, described) for tag, described in sorted(conditions.items())]
+        said = [say(tag_at(level, tag), described) for tag, described in sorted(conditions.items())]
         values = [value for _, values in said for value in values]
-        plan = plans.search(
-            Question(level, tuple(shape for shape, _ in said), TAGS[: 2 if level == 0 else 5])
-        )
+        tags = tuple(tag_at(level, tag) for tag in TAGS[: 2 if level == PATIENT else 5])
+        plan = plans.search(Question(level, tuple(shape for shape, _ in said), tags))
         yield name, "first page", plan_of(database, plan.first, values)
         yield name, "next page", plan_of(database, plan.following, values)
 

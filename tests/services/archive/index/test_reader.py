@@ -120,6 +120,17 @@ def test_what_has_no_value_is_left_out_or_empty(database: Any) -> None:
     assert not any(value for value in record.values())
 
 
+def test_a_study_says_itself_whose_it_is(database: Any) -> None:
+    """A name after a marriage: the patient is the one of the first study, each study as its images have it."""
+    before, after = ({"PatientID": "1", "PatientName": name} for name in ("Doe^Jane", "Roe^Jane"))
+    write(database, [sample("1.1.1.1", "1.1.1", "1.1", **before), sample("1.2.1.1", "1.2.1", "1.2", **after)])
+    roe = {PATIENT_NAME: Described(Like("roe%"), form=Form.NAME)}
+    assert search(database, "PATIENT", roe, PATIENT_NAME) == []
+    for level in ("STUDY", "SERIES", "IMAGE"):
+        (record,) = search(database, level, roe, PATIENT_NAME, STUDY_UID)
+        assert (record["00100010"], record["0020000D"]) == ("Roe^Jane", "1.2")
+
+
 def test_an_identifier_without_tags_finds_all_the_same(database: Any) -> None:
     write(database, few())
     assert len(search(database, "STUDY", {})) == 3
