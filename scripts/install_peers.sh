@@ -12,9 +12,11 @@ peers=(
     tshark:tshark
     dciodvfy:dicom3tools
     chromium:chromium
+    postgres:postgresql
 )
 
 PATH=$PATH:/usr/sbin
+for folder in /usr/lib/postgresql/*/bin; do PATH=$PATH:$folder; done
 missing=()
 for peer in "${peers[@]}"; do
     command -v "${peer%%:*}" >/dev/null || missing+=("${peer##*:}")
@@ -30,6 +32,10 @@ echo "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 # Packages that are services must not start: the tests start their own, on ports of their own.
 export RUNLEVEL=1
+if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt=(apt-get -qq -o DPkg::Lock::Timeout=300)

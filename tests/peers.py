@@ -39,6 +39,7 @@ PACKAGES = {
     "Orthanc": "orthanc",
     "chromium": "chromium",
     "gdcmscu": "libgdcm-tools",
+    "postgres": "postgresql",
     "tshark": "tshark",
     "dciodvfy": "dicom3tools",
 }
@@ -50,7 +51,9 @@ _ENVIRONMENT = os.environ | {"TCP_NODELAY": "1"}
 def find_peer(name: str) -> str | None:
     """Path of a program of PACKAGES, None where it is not installed."""
     assert name in PACKAGES, f"unknown peer {name}: add it to PACKAGES"
-    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin")
+    # Debian keeps each version of PostgreSQL in a folder of its own.
+    folders = ("/usr/sbin", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True))
+    return shutil.which(name, path=":".join((os.environ.get("PATH", os.defpath), *folders)))
 
 
 def require_peer(name: str) -> str:

@@ -24,6 +24,10 @@ class ArchiveError(Exception):
     """Base of every error the archive raises on purpose."""
 
 
+class IndexUnavailable(ArchiveError):
+    """The database of the index cannot be used; the text names it, without its password, and says what to do."""
+
+
 class InvalidUID(ArchiveError):
     """A text that is no UID (PS3.5 9.1), so that no path is made of it."""
 

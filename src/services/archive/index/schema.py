@@ -114,6 +114,8 @@ studies = Table(
     Index(None, "accession_number"),
     Index(None, "study_id"),
     Index(None, "referring_physician_name_alphabetic"),
+    Index(None, "referring_physician_name_ideographic"),
+    Index(None, "referring_physician_name_phonetic"),
 )
 """`modalities` and `sop_classes` are the distinct values of a study, with a backslash before, between and behind them
 (`\\\\CT\\\\MR\\\\`), in the order they came; empty where there is none. `attributes` has the

@@ -105,8 +105,8 @@ class IndexWriter:
             self._connection = self._database.connect_writer()
             self._cursor = self._connection.cursor()
         execute = self._cursor.execute
-        execute(self._say.begin)
         try:
+            execute(self._say.begin)
             results = self._record_all(entries)
             execute("COMMIT")
         except BaseException:

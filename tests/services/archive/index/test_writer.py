@@ -4,10 +4,10 @@ import threading
 from typing import Any
 
 import pytest
-from services.archive.index.database import Database
 from sqlalchemy import func, select, text
 
 from index_samples import CT_IMAGE_STORAGE, sample
+from services.archive.index.database import Database
 from services.archive.index.entry import Indexable, Recorded
 from services.archive.index.schema import instances, patients, series, studies
 from services.archive.index.writer import IndexWriter
@@ -111,7 +111,8 @@ def test_again_changes_nothing(database: Database, writer: IndexWriter) -> None:
     writer.record(batch)
     before = counts_of(database)
     assert writer.record(batch) == [KNOWN] * 2
-    assert IndexWriter(database).record(batch[:1]) == [KNOWN]
+    writer.close()
+    assert writer.record(batch[:1]) == [KNOWN], "nothing is remembered of them now"
     assert counts_of(database) == before
 
 

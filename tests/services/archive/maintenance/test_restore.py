@@ -14,6 +14,7 @@ from sqlalchemy import select
 from archive_samples import data_set, instances, leftovers, store_one
 from services.archive.data_directory import DataDirectory
 from services.archive.index.database import Database
+from services.archive.index.migrate import upgrade
 from services.archive.index.schema import LEVELS
 from services.archive.index.writer import IndexWriter
 from services.archive.maintenance.backup import backup
@@ -106,12 +107,9 @@ def test_what_is_there_already_is_not_touched_without_force(
 
 def test_a_backup_of_one_database_fits_the_other(tmp_path: Path, database: Database, made: Path) -> None:
     before = rows(database)
-    other = (
-        Database.open("", tmp_path / "other", durability="process")
-        if (tmp_path / "other").mkdir() is None
-        else None
-    )
-    assert other is not None
+    (tmp_path / "other").mkdir()
+    other = Database.open("", tmp_path / "other", durability="process")
+    upgrade(other)
     take_back(made, tmp_path / "other", other)
     assert rows(other) == before
     other.close()
