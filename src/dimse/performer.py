@@ -205,6 +205,7 @@ class Performer:
                 if not status.is_pending(response.status):
                     return response, data_set
                 await self._association.send(operation.context, response, data_set)
+                await asyncio.sleep(0)  # one turn of the loop, in which a C-CANCEL is seen
         finally:
             if isinstance(answers, AsyncGenerator):
                 await answers.aclose()

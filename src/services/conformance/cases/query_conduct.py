@@ -130,7 +130,7 @@ async def _answers_then_release(conversation: Conversation) -> None:
         event, "release response", "abort 2/2", "abort 0/*", why="AR-2, AR-7, AR-4 (PS3.8 9.2)"
     )
     await conversation.expect(
-        "silence", "closed", "reset", within=target.quiet, why="nothing follows A-RELEASE-RP"
+        "silence|closed", "reset", within=target.quiet, why="nothing follows A-RELEASE-RP"
     )
 
 
