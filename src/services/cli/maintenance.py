@@ -34,17 +34,23 @@ DatabaseURL: TypeAlias = Annotated[
 ]
 
 
-def settings(config: Path | None, data_dir: Path | None, database_url: str | None) -> "Config":
+def settings(
+    config: Path | None, data_dir: Path | None, database_url: str | None, database: str | None = None
+) -> "Config":
     """The configuration of the server whose archive is meant; exits where there is none, or no index."""
     from services.server.config_file import ConfigError, load_config
 
-    given = {"dataDirectory": None if data_dir is None else str(data_dir), "databaseURL": database_url}
+    given = {
+        "dataDirectory": None if data_dir is None else str(data_dir),
+        "databaseURL": database_url,
+        "database": database,
+    }
     try:
         made = load_config(config, {name: value for name, value in given.items() if value is not None})
     except ConfigError as error:
         fail(str(error), ExitCode.USAGE)
     if not made.has_index:
-        fail('the configuration says database: "none": there is no index', ExitCode.USAGE)
+        fail('database: "none": there is no index', ExitCode.USAGE)
     return made
 
 

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from services.cli.common import ExitCode, ae_title, fail, usage_error
+from services.cli.maintenance_backup import backup, restore
+from services.cli.maintenance_import import import_
+from services.cli.maintenance_index import reindex, verify
+from services.cli.maintenance_migrate import migrate
 from services.server.config import Config, LogFormat
 
 if TYPE_CHECKING:
@@ -305,6 +309,14 @@ def stop(
     if not stopped:
         fail(f"the server on {directory} was told to stop, and still runs after {timeout:g} s")
     typer.echo(f"the server on {directory} has stopped")
+
+
+app.command()(migrate)
+app.command()(reindex)
+app.command()(verify)
+app.command("import")(import_)
+app.command()(backup)
+app.command()(restore)
 
 
 @app.command()
