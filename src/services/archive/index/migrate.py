@@ -86,12 +86,12 @@ def _behind(database: Database, revision: str | None) -> list[str]:
     if revision == HEAD:
         return []
     from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
+    from alembic.script.revision import RevisionError
 
     scripts = ScriptDirectory.from_config(_config())
     try:
         return [each.revision for each in scripts.iterate_revisions(HEAD, revision or "base")][::-1]
-    except CommandError:
+    except RevisionError:
         raise IndexUnavailable(
             f"the index in {database.name} has revision {revision}, which this version does not know (it has {HEAD}): "
             "it was made by a newer version of dicom-server; use that, or another database"

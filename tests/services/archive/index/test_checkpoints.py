@@ -1,0 +1,71 @@
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.archive.index import checkpoints
+from services.archive.index.checkpoints import Checkpoints
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Any:
+    made = sqlite3.connect(tmp_path / "index.db", isolation_level=None)
+    made.execute("PRAGMA journal_mode=WAL")
+    made.execute("PRAGMA wal_autocheckpoint=0")
+    made.execute("CREATE TABLE t (x)")
+    yield made
+    made.close()
+
+
+def log_of(tmp_path: Path) -> int:
+    return (tmp_path / "index.db-wal").stat().st_size
+
+
+def wait_until(holds: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("setting", ["CHECKPOINT_AT", "TRUNCATE_AT"])
+def test_the_log_does_not_grow_without_bound(
+    tmp_path: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setattr(checkpoints, "INTERVAL", 0.01)
+    monkeypatch.setattr(checkpoints, setting, 200_000)
+    kept = Checkpoints(tmp_path / "index.db")
+    try:
+        largest = 0
+        for _ in range(30):
+            connection.execute("INSERT INTO t VALUES (zeroblob(50000))")
+            largest = max(largest, log_of(tmp_path))
+            time.sleep(0.02)
+        assert largest < 1_500_000, "all of it would be 1.6 MB"
+        wait_until(lambda: (tmp_path / "index.db").stat().st_size > 1_000_000)
+    finally:
+        connection.close()
+        kept.close()
+
+
+def test_nothing_is_left_of_the_log_at_the_end(tmp_path: Path, connection: sqlite3.Connection) -> None:
+    kept = Checkpoints(tmp_path / "index.db")
+    connection.execute("INSERT INTO t VALUES (zeroblob(50000))")
+    assert log_of(tmp_path) > 50_000
+    connection.close()
+    kept.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["index.db"]
+
+
+def test_who_reads_is_not_waited_for(tmp_path: Path, connection: sqlite3.Connection) -> None:
+    kept = Checkpoints(tmp_path / "index.db")
+    reader = sqlite3.connect(tmp_path / "index.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM t").fetchall()
+    connection.execute("INSERT INTO t VALUES (1)")
+    kept.close()
+    reader.execute("ROLLBACK")
+    assert reader.execute("SELECT x FROM t").fetchall() == [(1,)]
+    reader.close()

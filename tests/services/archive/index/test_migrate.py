@@ -1,0 +1,118 @@
+"""Migrations make the tables of the schema, once, and only forwards."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from databases import BOTH, throwaway_postgresql
+from services.archive.errors import IndexUnavailable
+from services.archive.index import migrate
+from services.archive.index.database import Database
+from services.archive.index.schema import metadata
+
+
+@pytest.fixture(params=BOTH)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        database = Database.open("", tmp_path, durability="process")
+        yield database
+        database.close()
+        return
+    with throwaway_postgresql(empty=True) as url:
+        database = Database.open(url, tmp_path, durability="process")
+        yield database
+        database.close()
+
+
+def test_migrations_make_the_schema(empty: Database) -> None:
+    assert migrate.current(empty) is None
+    assert migrate.pending(empty) == ["0001"]
+    assert migrate.upgrade(empty) == ["0001"]
+    assert migrate.current(empty) == migrate.head()
+    assert (migrate.pending(empty), migrate.upgrade(empty)) == ([], [])
+    with empty.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_names_collations_and_defaults_are_those_of_the_schema(empty: Database, tmp_path: Path) -> None:
+    """What comparing leaves out: made both ways, a database describes itself the same."""
+    migrate.upgrade(empty)
+    migrated = described(empty)
+    with empty.engine.begin() as connection:
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+    assert described(empty) == migrated
+
+
+def described(database: Database) -> dict[str, object]:
+    inspector = inspect(database.engine)
+    found: dict[str, object] = {}
+    for table in metadata.tables:
+        columns = [
+            (c["name"], str(c["type"]), getattr(c["type"], "collation", None), c["nullable"], c["default"])
+            for c in inspector.get_columns(table)
+        ]
+        found[table] = (
+            columns,
+            inspector.get_pk_constraint(table),
+            sorted(map(str, inspector.get_foreign_keys(table))),
+            sorted(map(str, inspector.get_unique_constraints(table))),
+            sorted(map(str, inspector.get_indexes(table))),
+        )
+    return found
+
+
+def test_the_head_is_the_last_revision() -> None:
+    scripts = ScriptDirectory(str(Path(migrate.__file__).with_name("migrations")))
+    assert scripts.get_current_head() == migrate.HEAD
+
+
+def test_a_newer_database_is_refused_by_name(empty: Database) -> None:
+    migrate.upgrade(empty)
+    with empty.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for call in (migrate.pending, migrate.upgrade):
+        with pytest.raises(IndexUnavailable, match=r"revision 9999.*newer version"):
+            call(empty)
+
+
+def test_a_migration_that_fails_changes_nothing(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with empty.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE series (x integer)"))
+    with pytest.raises(IndexUnavailable, match="could not be migrated"):
+        migrate.upgrade(empty)
+    assert migrate.current(empty) is None
+    assert inspect(empty.engine).get_table_names() == ["series"]
+
+
+def test_two_processes_at_one_time(empty: Database, tmp_path: Path) -> None:
+    url = empty.engine.url.render_as_string(hide_password=False)
+    program = (
+        "import sys; from pathlib import Path; from services.archive.index.database import Database;"
+        "from services.archive.index.migrate import upgrade;"
+        f"d = Database.open({url!r}, Path({str(tmp_path)!r}), durability='process'); print(upgrade(d)); d.close()"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=60) for process in running]
+    assert sorted(out.strip() for out, _ in said) == ["['0001']", "[]", "[]"], said
+
+
+def test_alembic_leaves_logging_alone(empty: Database) -> None:
+    import logging
+
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    migrate.upgrade(empty)
+    assert (logging.getLogger().handlers, logging.getLogger().level) == before
