@@ -49,6 +49,7 @@ class Find:
         matches: where to look.
         retrieve_ae_title: of the AE that matches can be retrieved from: ours.
         maximum_matches: how many are answered before the query is ended with A700H; None, all of them.
+        maximum_identifier: bytes of a request's identifier.
         utf_8_allowed: whether text that the request's character sets do not have may be answered in UTF-8; without,
             it is answered with question marks. Called with the operation, so that it can be decided by peer.
         universal_star: whether a peer sends `*` as a date, a time or a number and means every value.
@@ -66,18 +67,20 @@ class Find:
         retrieve_ae_title: str,
         *,
         maximum_matches: int | None = None,
+        maximum_identifier: int = MAXIMUM_IDENTIFIER,
         utf_8_allowed: Callable[[Operation], bool] | None = None,
         universal_star: Callable[[Operation], bool] | None = None,
     ) -> None:
         self._matches = matches
         self._retrieve_ae_title = retrieve_ae_title
         self._maximum_matches = maximum_matches
+        self._maximum_identifier = maximum_identifier
         self._utf_8_allowed = utf_8_allowed
         self._universal_star = universal_star
 
     def open_data_set(self, operation: Operation) -> DataSetSink:
         """Identifiers are wanted whole, and are small."""
-        return BoundedBuffer(MAXIMUM_IDENTIFIER)
+        return BoundedBuffer(self._maximum_identifier)
 
     async def perform(self, operation: Operation) -> AsyncGenerator[Answer, None]:
         """Answer each match, then success; or what came in between (PS3.4 C.4.1.1.4)."""

@@ -31,7 +31,12 @@ def services_of(config: Config, store: InstanceStore, index: ArchiveIndex | None
     services: list[Service] = [Verification(), ArchiveStorage(store, storage_contexts(config))]
     if index is not None:
         services += [
-            Find(index, config.ae_title, maximum_matches=config.limits.find_matches),
+            Find(
+                index,
+                config.ae_title,
+                maximum_matches=config.limits.find_matches,
+                maximum_identifier=config.limits.identifier_length,
+            ),
             Get(
                 index,
                 response_timeout=config.retrieve.response_timeout,

@@ -95,7 +95,8 @@ def test_options_win_over_the_file(started: Started) -> None:
 def test_every_option_sets_its_field(started: Started) -> None:
     line = (
         "start --aet A --port 1 --host ::1 --data-dir d --database sqlite --database-url sqlite:///x "
-        "--durability process --duplicates reject --max-connections 3 --max-pdu-size 16384 --allowed-ae CT1,MR1 --blocked-ae CT2 "
+        "--durability process --duplicates reject --max-connections 3 --max-pdu-size 16384 --allowed-ae CT1,MR1 "
+        "--blocked-ae CT2 "
         "--tls --tls-certificate a.crt --tls-private-key a.key --log-format json --trace t --redact -v"
     )
     result = invoke(*line.split())
