@@ -1,6 +1,7 @@
 """The bytes the load is made of, encoded once before anything is timed."""
 
 import functools
+from collections.abc import Mapping
 
 import pydicom
 from pydicom import dcmread
@@ -8,7 +9,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from dimse.command_set import encode_command_set
-from dimse.messages import CEchoRQ, CStoreRQ
+from dimse.messages import CEchoRQ, CStoreRQ, Message
 from dul.encode import encode_pdu
 from dul.negotiation import ProposedContext, build_request
 from dul.pdus import PDV, AReleaseRQ, PDataTF
@@ -55,10 +56,10 @@ class Instances:
     """
 
     def __init__(self, size: int, maximum_length: int) -> None:
-        self.buffer = bytearray(_c_store(size, min(maximum_length or LONGEST, LONGEST)))
-        self._positions = _find_all(self.buffer, _INSTANCE.encode(), limit=16384)
+        self.buffer = bytearray(_c_store(size, maximum_length))
+        self._positions = find_all(self.buffer, _INSTANCE.encode(), limit=16384)
         assert len(self._positions) == 2, "once in the command, once in the data set"
-        study = _find_all(self.buffer, b"2.25.8000", limit=16384)
+        study = find_all(self.buffer, b"2.25.8000", limit=16384)
         self._worker_positions = [at + 6 for at in self._positions + study]
 
     def become(self, worker: int) -> None:
@@ -75,36 +76,56 @@ class Instances:
 
 @functools.lru_cache(maxsize=2)
 def _c_store(size: int, maximum_length: int) -> bytes:
-    command = encode_command_set(
-        CStoreRQ(message_id=1, affected_sop_class_uid=CT_IMAGE_STORAGE, affected_sop_instance_uid=_INSTANCE)
+    command = CStoreRQ(
+        message_id=1, affected_sop_class_uid=CT_IMAGE_STORAGE, affected_sop_instance_uid=_INSTANCE
     )
-    data = memoryview(_ct_image(size))
-    step = maximum_length - 6
-    pdus = [encode_pdu(PDataTF((PDV(CT_ID, 3, command),)))]
-    for start in range(0, size, step):
+    values = {
+        "SOPInstanceUID": _INSTANCE,
+        "StudyInstanceUID": "2.25.80001",
+        "SeriesInstanceUID": "2.25.80002",
+    }
+    return p_data(CT_ID, command, ct_image(size, values), maximum_length)
+
+
+def p_data(context_id: int, command: Message, data_set: bytes, maximum_length: int) -> bytes:
+    """A message with a data set in its P-DATA-TFs, the command in one of its own.
+
+    Args:
+        maximum_length: the longest P-DATA-TF the peer takes; 0: any.
+    """
+    data = memoryview(data_set)
+    step = min(maximum_length or LONGEST, LONGEST) - 6
+    pdus = [encode_pdu(PDataTF((PDV(context_id, 3, encode_command_set(command)),)))]
+    for start in range(0, len(data), step):
         fragment = data[start : start + step]
-        pdus.append(encode_pdu(PDataTF((PDV(CT_ID, 2 if start + step >= size else 0, fragment),))))
+        pdus.append(
+            encode_pdu(PDataTF((PDV(context_id, 2 if start + step >= len(data) else 0, fragment),)))
+        )
     return b"".join(pdus)
 
 
-def _ct_image(size: int) -> bytes:
-    """A real CT image, private elements and all, its pixels made so many that it takes `size` bytes."""
+def ct_image(size: int, values: Mapping[str, str]) -> bytes:
+    """A real CT image, private elements and all, its pixels made so many that it takes `size` bytes.
+
+    Args:
+        values: what is put in place of its own, by keyword.
+    """
     ds = dcmread(real_file("CT_small.dcm"))
     del ds[0xFFFCFFFC]
-    ds.SOPInstanceUID = _INSTANCE
-    ds.StudyInstanceUID = "2.25.80001"
-    ds.SeriesInstanceUID = "2.25.80002"
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
     ds.PixelData = b""
     ds["PixelData"].VR = "OW"
-    pixels = size - len(_encode(ds))
+    pixels = size - len(encode_data_set(ds))
     assert pixels > 0, f"{size} bytes are too few for the header alone"
     ds.Columns = next(columns for columns in (128, 512, 8192) if pixels // (2 * columns) < 65536)
     ds.Rows = pixels // (2 * ds.Columns)
     ds.PixelData = bytes(pixels)
-    return _encode(ds)
+    return encode_data_set(ds)
 
 
-def _encode(ds: pydicom.Dataset) -> bytes:
+def encode_data_set(ds: pydicom.Dataset) -> bytes:
+    """In Explicit VR Little Endian."""
     out = DicomBytesIO()
     out.is_implicit_VR, out.is_little_endian = False, True
     write_dataset(out, ds)
@@ -112,7 +133,8 @@ def _encode(ds: pydicom.Dataset) -> bytes:
     return encoded
 
 
-def _find_all(data: bytearray, what: bytes, *, limit: int) -> list[int]:
+def find_all(data: bytes | bytearray, what: bytes, *, limit: int) -> list[int]:
+    """Where something stands in the first `limit` bytes."""
     found = []
     at = data.find(what, 0, limit)
     while at >= 0:

@@ -6,6 +6,8 @@ in fewer lines: read that one first. This file must not know what a PDU means.
 """
 
 import asyncio
+import os
+import re
 import socket
 import ssl
 from typing import Any, cast
@@ -17,6 +19,8 @@ from dul.framing import HEADER_LENGTH, read_header
 from dul.pdus import AAssociateRQ
 from dul.provider import ProviderOptions, ServiceProvider, UserFactory
 from dul.tls import TLSDoor, address_of
+
+_ERRNO = re.compile(r"\[Errno (\d{1,4})\]")
 
 WRITE_HIGH_WATER = 1 << 20
 WRITE_LOW_WATER = 256 << 10
@@ -334,9 +338,18 @@ async def request_association(
             )
     except (OSError, TimeoutError) as error:
         provider._transport_closed()
-        cause = str(error) or f"no answer within {options.timers.association:g} s"
+        cause = why_not_connected(error) or f"no answer within {options.timers.association:g} s"
         raise ConnectionLost(f"cannot connect to {host}:{port}: {cause}") from error
     except BaseException:
         provider.abort()  # cancelled while connecting: Evt15 in Sta4
         raise
     return provider
+
+
+def why_not_connected(error: OSError) -> str:
+    """The error in words, without numbers; of several addresses, each reason once. "" for a time that is up."""
+    if isinstance(error, socket.gaierror | ssl.SSLError):
+        return error.strerror or str(error)
+    # asyncio joins the errors of several addresses into the text of one, and writes its own text for one.
+    numbers = [error.errno] if error.errno else map(int, _ERRNO.findall(str(error)))
+    return ", ".join(dict.fromkeys(os.strerror(number).lower() for number in numbers)) or str(error)

@@ -10,8 +10,8 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
 from msgspec import Struct
 
@@ -105,6 +105,10 @@ class _Item(Struct):
     done: bool = False
 
 
+class JobStopped(Exception):
+    """A job was stopped while it opened an association."""
+
+
 class SendJob:
     """Sends files to one destination.
 
@@ -142,6 +146,7 @@ class SendJob:
         self._retry_refused = retry_refused
         self.reconnects = reconnect
         self._stopped = asyncio.Event()
+        self._connecting: set[asyncio.Timeout] = set()
         self._on_outcome = on_outcome
         self._on_note = on_note
         self._responses = 0
@@ -158,8 +163,12 @@ class SendJob:
         return self._stopped.is_set()
 
     def stop(self) -> None:
-        """Send nothing more: `run` returns when what is outstanding has been answered, its associations released."""
+        """Send nothing more: `run` returns when what is outstanding has been answered, its associations released.
+        Those that are still being opened are given up."""
         self._stopped.set()
+        for limit in self._connecting:
+            limit.reschedule(0)
+        self._connecting.clear()
 
     async def run(self) -> None:
         """Send until every file has its outcome, or until stopped. Cancelled, it aborts its associations."""
@@ -199,6 +208,25 @@ class SendJob:
             self._again.append(item)
         else:
             self._conclude(item, None, str(failure), was_tried=False)
+
+    @asynccontextmanager
+    async def until_stopped(self) -> AsyncIterator[None]:
+        """Interrupts the block when the job is stopped.
+
+        Raises:
+            JobStopped: it was.
+        """
+        limit = asyncio.timeout(0 if self.is_stopped else None)
+        try:
+            async with limit:
+                self._connecting.add(limit)
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise JobStopped from None
+        finally:
+            self._connecting.discard(limit)
 
     # -- what a batch tells
 
@@ -268,7 +296,7 @@ class _Batch:
         fruitless = 0
         while self.queue and not self.job.is_stopped:
             lane = await self._on_one_association()
-            if not self.job.reconnects:
+            if self.job.is_stopped or not self.job.reconnects:
                 return
             if lane is not None and lane.answered:
                 fruitless = 0
@@ -281,28 +309,35 @@ class _Batch:
 
     async def _on_one_association(self) -> "_Lane | None":
         """Send until the queue is empty or the association is over; None where there never was one."""
-        to = self.job.destination
         lane = None
         try:
-            async with associate(
-                to.host,
-                to.port,
-                called_ae=to.called_ae,
-                calling_ae=to.calling_ae,
-                contexts=self.contexts,
-                window=(to.window, 1),
-                maximum_length=to.maximum_length,
-                tls=to.tls,
-                timeout=to.timeout if to.connect_timeout is None else to.connect_timeout,
-            ) as association:
+            async with AsyncExitStack() as stack:
+                async with self.job.until_stopped():
+                    association = await stack.enter_async_context(self._associate())
                 self.job.associations += 1
                 lane = _Lane(self, association)
                 await lane.send()
                 self.failure = association.ended or self.failure
+        except JobStopped:
+            return None
         except NetworkError as error:
             # Where every file has its response already, how the association ended changes nothing.
             self.failure = error
         return lane
+
+    def _associate(self) -> AbstractAsyncContextManager[Association]:
+        to = self.job.destination
+        return associate(
+            to.host,
+            to.port,
+            called_ae=to.called_ae,
+            calling_ae=to.calling_ae,
+            contexts=self.contexts,
+            window=(to.window, 1),
+            maximum_length=to.maximum_length,
+            tls=to.tls,
+            timeout=to.timeout if to.connect_timeout is None else to.connect_timeout,
+        )
 
 
 class _Lane:

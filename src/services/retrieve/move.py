@@ -5,7 +5,7 @@ again, several associations side by side, and a window.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
 from msgspec import Struct
@@ -30,6 +30,12 @@ from services.storage import MoveOriginator
 
 MOST_AT_ONCE = 50_000
 """Instances that one association carries; a move of more takes another one after it, and not all of the memory."""
+
+LISTING = 10.0
+"""Seconds in which what will not be sent any more is looked up, for the Failed SOP Instance UID List."""
+
+INDEX_FAILED = 0xC001
+"""Of the codes that PS3.4 C.4.2.1.5 leaves for "unable to process", ours for an index that failed."""
 
 
 class MoveOptions(Struct, frozen=True, kw_only=True):
@@ -104,14 +110,20 @@ class Move:
             )
         self._moves += 1
         try:
-            needs = await self._holdings.needs(selection.level, selection.unique_keys)
-            sub_operations = SubOperations(sum(needs.values()))
-            moving = _Moving(operation, selection, needs, destination, sub_operations)
-            async with aclosing(reported(operation, sub_operations, self._move(moving))) as answers:
+            needs = await self._needs(operation, selection)
+            moving = _Moving(operation, selection, needs, destination, self._options.move_timeout)
+            work = self._move(moving)
+            async with aclosing(reported(operation, moving.sub_operations, work)) as answers:
                 async for answer in answers:
                     yield answer
         finally:
             self._moves -= 1
+
+    async def _needs(self, operation: Operation, selection: Selection) -> Mapping[Need, int]:
+        try:
+            return await self._holdings.needs(selection.level, selection.unique_keys)
+        except Exception as error:
+            raise _failure(operation, error, status.UNABLE_TO_CALCULATE_NUMBER_OF_MATCHES) from error
 
     def _destination(self, operation: Operation) -> MoveDestination:
         assert isinstance(operation.request, CMoveRQ)
@@ -122,28 +134,42 @@ class Move:
         return destination
 
     async def _move(self, moving: "_Moving") -> None:
-        sub_operations = moving.sub_operations
-        try:
-            async with asyncio.timeout(self._options.move_timeout):
-                await self._send_all(moving)
-        except TimeoutError:
-            sub_operations.fail_rest(f"not done within {self._options.move_timeout:g} s")
-        if not moving.operation.cancelled:
-            sub_operations.no_more()
+        all_taken = await self._send_all(moving)
+        if moving.operation.cancelled:
+            return
+        if moving.index_error is not None:
+            code = status.UNABLE_TO_PERFORM_SUBOPERATIONS
+            failure = _failure(moving.operation, moving.index_error, code)
+            moving.sub_operations.break_off(failure.status, failure.comment)
+        elif all_taken:
+            moving.sub_operations.no_more()
+        else:
+            moving.sub_operations.fail_rest(moving.given_up)
 
-    async def _send_all(self, moving: "_Moving") -> None:
-        """What fits on one association after what fits on another: at most 128 contexts, and bounded numbers."""
+    async def _send_all(self, moving: "_Moving") -> bool:
+        """What fits on one association after what fits on another: at most 128 contexts, and bounded numbers.
+
+        Returns:
+            Whether there is nothing left to take.
+        """
         selection = moving.selection
         for group in plan(moving.needs):
             pages = self._holdings.instances(selection.level, selection.unique_keys, frozenset(group))
             async with aclosing(pages):
-                while files := await _some(pages):
-                    await self._send(moving, files)
-                    if moving.operation.cancelled:
-                        return
+                while files := await moving.take(pages):
+                    if moving.given_up:
+                        moving.fail(files)
+                    else:
+                        await self._send(moving, files)
+                    if moving.is_over:
+                        return False
+            if moving.index_error is not None:
+                return False
+        return True
 
     async def _send(self, moving: "_Moving", files: list[InstanceFile]) -> None:
-        """Send until all have an outcome, or the requestor cancels: what is outstanding then is still waited for."""
+        """Send until all have an outcome, the time is up, or the requestor cancels: what is outstanding then is still
+        waited for."""
         options, operation = self._options, moving.operation
         job = SendJob(
             self._to(moving),
@@ -157,9 +183,18 @@ class Move:
         )
         stopping = asyncio.ensure_future(_stop_when_cancelled(operation, job))
         try:
-            await job.run()
+            async with asyncio.timeout_at(moving.deadline) as total:
+                await job.run()
+        except TimeoutError:
+            if not total.expired():
+                raise
+            moving.give_up(f"not done within {options.move_timeout:g} s")
+            self._failed(operation, "", f"nothing more is sent: {moving.given_up}")
+            moving.fail(job.unfinished)
         finally:
             stopping.cancel()
+        if not job.associations and not operation.cancelled and not moving.given_up:
+            moving.give_up(moving.sub_operations.reason)  # the job has tried again, and again
 
     def _to(self, moving: "_Moving") -> Destination:
         options, operation = self._options, moving.operation
@@ -187,24 +222,74 @@ class Move:
             moving.sub_operations.reason = outcome.reason  # one for all; it was told as a note already
 
 
-class _Moving(Struct, frozen=True):
-    """One C-MOVE."""
+class _Moving:
+    """One C-MOVE.
 
-    operation: Operation
-    selection: Selection
-    needs: Mapping[Need, int]
-    destination: MoveDestination
-    sub_operations: SubOperations
+    Attributes:
+        deadline: when, by the loop's clock, nothing more is sent.
+        given_up: why nothing more is sent; "" while something is.
+        index_error: why there are no further pages.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        selection: Selection,
+        needs: Mapping[Need, int],
+        destination: MoveDestination,
+        seconds: float,
+    ) -> None:
+        self.operation = operation
+        self.selection = selection
+        self.needs = needs
+        self.destination = destination
+        self.sub_operations = SubOperations(sum(needs.values()))
+        self.given_up = ""
+        self.index_error: Exception | None = None
+        self._clock = asyncio.get_running_loop().time
+        self.deadline = self._clock() + seconds
+        self._list_until = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what was not taken yet will not be: nobody wants it, or nobody can be told of it."""
+        if self.operation.cancelled:
+            return True
+        return bool(self.given_up) and (self.sub_operations.is_list_full or self._clock() >= self._list_until)
+
+    def give_up(self, reason: str) -> None:
+        """From now on, instances are taken to be listed as failed, for as long as `LISTING` allows."""
+        self.given_up = reason
+        self._list_until = self._clock() + LISTING
+
+    def fail(self, files: Iterable[InstanceFile]) -> None:
+        """These are not sent any more."""
+        self.sub_operations.reason = self.given_up
+        for file in files:
+            self.sub_operations.record(file.sop_instance_uid, None)
+
+    async def take(self, pages: AsyncIterator[Sequence[InstanceFile]]) -> list[InstanceFile]:
+        """The next instances, at most about `MOST_AT_ONCE`; none when there are no more, or the index fails.
+
+        Each page has a deadline of its own, in the index; the whole takes no longer than until ours.
+        """
+        files: list[InstanceFile] = []
+        try:
+            async for page in pages:
+                files += page
+                if self.given_up or len(files) >= MOST_AT_ONCE or self._clock() >= self.deadline:
+                    break
+        except Exception as error:
+            self.index_error = error  # what was read before is sent all the same
+        return files
 
 
-async def _some(pages: AsyncIterator[Sequence[InstanceFile]]) -> list[InstanceFile]:
-    """The next instances, at most about `MOST_AT_ONCE`; none when there are no more."""
-    files: list[InstanceFile] = []
-    async for page in pages:
-        files += page
-        if len(files) >= MOST_AT_ONCE:
-            break
-    return files
+def _failure(operation: Operation, error: Exception, timed_out: int) -> DimseError:
+    """The status for an index that took too long, or failed; the latter the listener is told of."""
+    if isinstance(error, TimeoutError):
+        return DimseError(timed_out, str(error) or "the index took too long")
+    operation.association.listener.operation_failed(operation, error)
+    return DimseError(INDEX_FAILED, "the index failed; the log of the server says why")
 
 
 async def _stop_when_cancelled(operation: Operation, job: SendJob) -> None:

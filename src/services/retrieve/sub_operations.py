@@ -21,9 +21,6 @@ SHORTEST_INTERVAL = 0.1
 LONGEST_INTERVAL = 1.0
 """Seconds between two pending responses, at most."""
 
-MOST_LISTED = 100_000
-"""SOP Instance UIDs of the Failed SOP Instance UID List; a longer one ends here."""
-
 _MOST = 0xFFFF
 _FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
 
@@ -46,6 +43,13 @@ class SubOperations:
         self.reason = ""
         self.changed = asyncio.Event()
         self._total = total
+        self._listed = 0  # bytes of the UIDs and what separates them
+        self._failure: int | None = None
+
+    @property
+    def is_list_full(self) -> bool:
+        """Whether the Failed SOP Instance UID List has no room for another one."""
+        return self._listed >= _MOST
 
     @property
     def ended(self) -> int:
@@ -67,8 +71,9 @@ class SubOperations:
                 self.warning += 1
             case _:
                 self.failed += 1
-                if len(self.failed_uids) < MOST_LISTED:
+                if not self.is_list_full:
                     self.failed_uids.append(sop_instance_uid)
+                    self._listed += len(sop_instance_uid) + 1
         self.changed.set()
 
     def no_more(self) -> None:
@@ -79,6 +84,16 @@ class SubOperations:
         """None of those that remain will be performed."""
         self.failed += self.remaining
         self.reason = reason
+
+    def break_off(self, code: int, reason: str) -> None:
+        """None of those that remain can be performed, nor can all of them be named: the operation itself fails.
+
+        Args:
+            code: A7xxH or Cxxx.
+            reason: for the Error Comment.
+        """
+        self.fail_rest(reason)
+        self._failure = code
 
     def counts(self, *, remaining: bool) -> dict[str, int]:
         """The fields of a response. What has no room in 16 bits is told as 65,535.
@@ -101,9 +116,11 @@ class SubOperations:
 
     def final(self, operation: Operation) -> Answer:
         """The final response: FE00H where there is something left, B000H where something failed or warned, A702H where
-        everything failed, else 0000H (PS3.4 C.4.2.1.5, C.4.3.1.4)."""
+        everything failed, what `break_off` was told, else 0000H (PS3.4 C.4.2.1.5, C.4.3.1.4)."""
         if self.remaining:
             code, comment = status.CANCEL, None
+        elif self._failure is not None:
+            code, comment = self._failure, self.reason
         elif self.failed and self.failed == self.ended:
             code, comment = (
                 status.UNABLE_TO_PERFORM_SUBOPERATIONS,

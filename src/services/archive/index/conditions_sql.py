@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Table, Text, and_, false, func, literal_column, or_, select, union_all
 
-from services.archive.index.places import OF_STUDY, PLACES, Kind, tag_text
+from services.archive.index.places import NUMBERS, OF_STUDY, PLACES, Kind, tag_text
 from services.archive.index_attributes import SEQUENCE_TAGS
 from services.conditions import (
     ESCAPE,
@@ -62,7 +62,7 @@ _NEVER: Said = (("never",), [])
 def say(tag: int, described: Described) -> Said:
     """What SQL says of an attribute: a shape and its values; the shape `()` where it says nothing."""
     place = PLACES[tag]
-    if tag & ~OF_STUDY in SEQUENCE_TAGS or place.kind is Kind.COUNT:
+    if tag & ~OF_STUDY in SEQUENCE_TAGS or place.kind in NUMBERS:
         return _NOTHING
     if described.condition == Equals(""):
         return ("empty", tag), []

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Table, func, select
 
 from services.archive.index.schema import LEVELS, instances, patients, series, studies
 from services.archive.index_attributes import (
@@ -27,7 +28,12 @@ class Kind(Enum):
     TIME = "time"
     LIST = "list"  # every distinct value below, with a backslash before, between and behind
     COUNT = "count"
+    SUM = "sum"  # of the counts of the series below
     JSON = "json"  # in `attributes`
+
+
+NUMBERS = (Kind.COUNT, Kind.SUM)
+"""What is made of rows, and not matched."""
 
 
 class Place(Struct, frozen=True):
@@ -55,7 +61,7 @@ def _places() -> dict[int, Place]:
         names = tuple(columns.split())
         places[tag] = Place(table, kind, names, all(_is_indexed(table, name) for name in names))
     for tag, place in list(places.items()):
-        if place.table is patients and place.kind is not Kind.COUNT:
+        if place.table is patients and place.kind not in NUMBERS:
             indexed = all(_is_indexed(studies, name) for name in place.columns)
             places[tag | OF_STUDY] = Place(studies, place.kind, place.columns, indexed)
     return places
@@ -77,7 +83,7 @@ _COLUMNS: tuple[tuple[Table, int, Kind, str], ...] = (
     (patients, 0x00100030, Kind.DATE, "patient_birth_date"),
     (patients, 0x00201200, Kind.COUNT, "number_of_studies"),
     (patients, 0x00201202, Kind.COUNT, "number_of_series"),
-    (patients, 0x00201204, Kind.COUNT, "number_of_instances"),
+    (patients, 0x00201204, Kind.SUM, ""),
     (studies, 0x0020000D, Kind.TEXT, "study_instance_uid"),
     (studies, 0x00080020, Kind.DATE, "study_date"),
     (studies, 0x00080030, Kind.TIME, "study_time"),
@@ -93,7 +99,7 @@ _COLUMNS: tuple[tuple[Table, int, Kind, str], ...] = (
     (studies, 0x00080061, Kind.LIST, "modalities"),
     (studies, 0x00080062, Kind.LIST, "sop_classes"),
     (studies, 0x00201206, Kind.COUNT, "number_of_series"),
-    (studies, 0x00201208, Kind.COUNT, "number_of_instances"),
+    (studies, 0x00201208, Kind.SUM, ""),
     (series, 0x0020000E, Kind.TEXT, "series_instance_uid"),
     (series, 0x00080060, Kind.TEXT, "modality"),
     (series, 0x00200011, Kind.TEXT, "series_number"),
@@ -111,6 +117,18 @@ PLACES: Mapping[int, Place] = _places()
 def tag_at(level: int, tag: int) -> int:
     """The tag under which an attribute is found in `PLACES`, asked for at a level of `LEVELS`."""
     return tag | OF_STUDY if level > 0 and tag | OF_STUDY in PLACES else tag
+
+
+def column_of(place: Place) -> ColumnElement[Any]:
+    """The column of an attribute that has one; or what stands for it."""
+    if place.kind is not Kind.SUM:
+        return place.table.c[place.columns[0]]
+    below, above = series.alias(), studies.alias()
+    total = select(func.coalesce(func.sum(below.c.number_of_instances), 0))
+    if place.table is studies:
+        return total.where(below.c.study == studies.c.id).scalar_subquery()
+    of_patient = total.select_from(below.join(above, above.c.id == below.c.study))
+    return of_patient.where(above.c.patient == patients.c.id).scalar_subquery()
 
 
 def tag_text(tag: int) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.selectable import FromClause
 
 from services.archive.index.conditions_sql import Shape, expression, is_looked_up, is_ranged
-from services.archive.index.places import PLACES, Kind, tag_text
+from services.archive.index.places import PLACES, Kind, column_of, tag_text
 from services.archive.index.schema import LEVELS, instances, series, studies
 from services.archive.paths import instance_path
 
@@ -309,11 +309,11 @@ def _projection(question: Question) -> tuple[list[ColumnElement[Any]], Callable[
     counts: list[tuple[int, str]] = []
     lists: list[tuple[int, str]] = []
     wanting: set[Table] = set()
-    targets = {Kind.TEXT: plain, Kind.COUNT: counts, Kind.LIST: lists}
+    targets = {Kind.TEXT: plain, Kind.COUNT: counts, Kind.SUM: counts, Kind.LIST: lists}
     for tag in question.tags:
         place = PLACES[tag]
         if place.kind in targets:
-            columns.append(place.table.c[place.columns[0]])
+            columns.append(column_of(place))
             targets[place.kind].append((len(columns), tag_text(tag)))
         else:
             wanting.add(place.table)

@@ -2,9 +2,10 @@
 
 Columns are what is matched in SQL with the help of an index; `attributes` holds every value that a level keeps, as a
 JSON object by tag (`{"00100010": "Doe^John"}`, items of a sequence as a list of such objects). Counts are maintained,
-never counted. Text is Unicode; names stand folded, one column to a component group, dates and times in their normal
-forms (`services.normal_forms`), so that all of them compare as plain strings, byte by byte. What violates its VM by
-having several values is found by the first one.
+never counted; those of instances at the series alone, so that storing one touches few pages: a study has the sum. Text
+is Unicode; names stand folded, one column to a component group, dates and times in their normal forms
+(`services.normal_forms`), so that all of them compare as plain strings, byte by byte. What violates its VM by having
+several values is found by the first one.
 
 Migrations (`index.migrations`) make these tables; a test holds both equal.
 """
@@ -84,7 +85,6 @@ patients = Table(
     _attributes(),
     _count("number_of_studies"),
     _count("number_of_series"),
-    _count("number_of_instances"),
     *_patient_indices(),
 )
 """`patient_key` is Patient ID and issuer; without a Patient ID, the study: nothing says who that is."""
@@ -107,7 +107,6 @@ studies = Table(
     _text("sop_classes"),
     _attributes(),
     _count("number_of_series"),
-    _count("number_of_instances"),
     Index(None, "patient"),
     *_patient_indices(),
     Index(None, "study_date", "study_time"),
@@ -153,7 +152,6 @@ instances = Table(
     Column("stored_at", BigInteger, nullable=False),
     _attributes(),
     Index(None, "series"),
-    Index(None, "sop_class_uid"),
 )
 """`data_set_offset` is where the data set begins in its file, `size` its length, both in bytes; `stored_at` is in
 microseconds since 1970. The file is `instance_path(study, series, instance)`."""

@@ -85,10 +85,8 @@ class Statements:
             .where(instances.c.sop_instance_uid == bindparam("key"))
             .values({name: bindparam(f"new_{name}") for name in INSTANCE_COLUMNS[1:]})
         )
-        self.count_patient = self._count(
-            patients, "number_of_studies", "number_of_series", "number_of_instances"
-        )
-        self.count_study = self._count(studies, "number_of_series", "number_of_instances")
+        self.count_patient = self._count(patients, "number_of_studies", "number_of_series")
+        self.count_study = self._count(studies, "number_of_series")
         self.count_series = self._count(series, "number_of_instances")
         self.add_modality = self._add_to_list(studies.c.modalities)
         self.add_sop_class = self._add_to_list(studies.c.sop_classes)

@@ -177,8 +177,6 @@ class IndexWriter:
             say, execute, study = self._say, self._cursor.execute, series.study
             if entry.source.sop_class_uid not in study.sop_classes:
                 self._add(say.add_sop_class, study.id, study.sop_classes, entry.source.sop_class_uid)
-            execute(say.count_patient.sql, (0, 0, 1, study.patient))
-            execute(say.count_study.sql, (0, 1, study.id))
             execute(say.count_series.sql, (1, series.id))
         return result
 
@@ -272,8 +270,8 @@ class IndexWriter:
         execute, say = self._cursor.execute, self._say
         for row_id, counts in sorted(more.patients.items()):
             execute(say.count_patient.sql, (*counts, row_id))
-        for row_id, counts in sorted(more.studies.items()):
-            execute(say.count_study.sql, (*counts, row_id))
+        for row_id, count in sorted(more.studies.items()):
+            execute(say.count_study.sql, (count, row_id))
         for row_id, count in sorted(more.series.items()):
             execute(say.count_series.sql, (count, row_id))
 
@@ -283,20 +281,19 @@ class IndexWriter:
 
 
 class _Counts:
-    """What a transaction adds to the counts, by row: studies, series and instances of a patient, and so on down."""
+    """What a transaction adds to the counts, by row: studies and series of a patient, series of a study, instances of
+    a series."""
 
     def __init__(self) -> None:
-        self.patients: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
-        self.studies: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        self.patients: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        self.studies: dict[int, int] = defaultdict(int)
         self.series: dict[int, int] = defaultdict(int)
 
     def add_series(self, study: _Study) -> None:
         self.patients[study.patient][1] += 1
-        self.studies[study.id][0] += 1
+        self.studies[study.id] += 1
 
     def add_instance(self, series: _Series) -> None:
-        self.patients[series.study.patient][2] += 1
-        self.studies[series.study.id][1] += 1
         self.series[series.id] += 1
 
 

@@ -267,13 +267,7 @@ def _untrue() -> Iterator[tuple[str, Select[Any]]]:
     )
     children = series.alias()
     number = select(func.count()).where(children.c.study == studies.c.id).scalar_subquery()
-    total = _sum(children.c.number_of_instances, children.c.study == studies.c.id)
-    yield (
-        "study",
-        select(studies.c.study_instance_uid).where(
-            or_(studies.c.number_of_series != number, studies.c.number_of_instances != total)
-        ),
-    )
+    yield "study", select(studies.c.study_instance_uid).where(studies.c.number_of_series != number)
     of_patient = studies.alias()
     belongs = of_patient.c.patient == patients.c.id
     yield (
@@ -282,7 +276,6 @@ def _untrue() -> Iterator[tuple[str, Select[Any]]]:
             or_(
                 patients.c.number_of_studies != select(func.count()).where(belongs).scalar_subquery(),
                 patients.c.number_of_series != _sum(of_patient.c.number_of_series, belongs),
-                patients.c.number_of_instances != _sum(of_patient.c.number_of_instances, belongs),
             )
         ),
     )

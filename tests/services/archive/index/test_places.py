@@ -14,7 +14,7 @@ def test_every_supported_key_has_its_place() -> None:
     levels = dict(zip(Level, LEVELS, strict=True))
     for tag, key in SUPPORTED.items():
         assert PLACES[tag].table is levels[key.level], key.keyword
-        assert (PLACES[tag].kind is Kind.COUNT) is (key.computed and key.vr == "IS"), key.keyword
+        assert (PLACES[tag].kind in (Kind.COUNT, Kind.SUM)) is (key.computed and key.vr == "IS"), key.keyword
 
 
 def test_unique_keys_are_looked_up() -> None:

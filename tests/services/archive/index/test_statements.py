@@ -14,7 +14,7 @@ def test_parameters_stand_in_the_order_the_writer_gives_them(is_sqlite: bool) ->
     )
     assert say.update_instance.order == (*(f"new_{name}" for name in INSTANCE_COLUMNS[1:]), "key")
     assert say.count_patient.order[-1] == say.count_study.order[-1] == say.count_series.order[-1] == "key"
-    assert [len(each.order) for each in (say.count_patient, say.count_study, say.count_series)] == [4, 3, 2]
+    assert [len(each.order) for each in (say.count_patient, say.count_study, say.count_series)] == [3, 2, 2]
 
 
 @pytest.mark.parametrize("is_sqlite", [True, False], ids=["sqlite", "postgresql"])

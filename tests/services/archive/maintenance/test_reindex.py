@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from archive_samples import data_set, leftovers, store_one
 from services.archive.data_directory import DataDirectory
 from services.archive.index.database import Database
-from services.archive.index.schema import LEVELS, instances, patients, series, studies
+from services.archive.index.schema import LEVELS, instances, series
 from services.archive.index.writer import IndexWriter
 from services.archive.maintenance import reindex as module
 from services.archive.maintenance.reindex import NothingToIndex, Reindexed, reindex
@@ -60,7 +60,7 @@ def test_rows_without_files_go_and_counts_become_true(directory: DataDirectory, 
     reindex(directory, database, on_problem=pytest.fail)
     (directory.path / "1.3.2/1.3.2.4/1.9.3.dcm").unlink()
     with database.engine.begin() as connection:
-        connection.execute(studies.update().values(number_of_instances=77))
+        connection.execute(series.update().values(number_of_instances=77))
     assert reindex(directory, database, on_problem=pytest.fail).instances == 2
     assert counts(database) == [1, 1, 1, 2]
     assert wrong(directory.path, database) == []
@@ -151,4 +151,4 @@ def test_the_server_goes_on_behind_it(root: Path, database: Database) -> None:
     assert counts(database) == [2, 2, 3, 4]
     assert wrong(root, database) == []
     with database.engine.connect() as connection:
-        assert connection.execute(select(func.sum(patients.c.number_of_instances))).scalar_one() == 4
+        assert connection.execute(select(func.sum(series.c.number_of_instances))).scalar_one() == 4

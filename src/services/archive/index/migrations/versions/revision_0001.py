@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("patient_key", _TEXT, nullable=False),
         *_texts(*_PATIENT),
         sa.Column("attributes", _ATTRIBUTES, nullable=False),
-        *_counts("number_of_studies", "number_of_series", "number_of_instances"),
+        *_counts("number_of_studies", "number_of_series"),
         sa.PrimaryKeyConstraint("id", name="pk_patients"),
         sa.UniqueConstraint("patient_key", name="uq_patients_patient_key"),
     )
@@ -57,7 +57,7 @@ def upgrade() -> None:
             "sop_classes",
         ),
         sa.Column("attributes", _ATTRIBUTES, nullable=False),
-        *_counts("number_of_series", "number_of_instances"),
+        *_counts("number_of_series"),
         sa.PrimaryKeyConstraint("id", name="pk_studies"),
         sa.ForeignKeyConstraint(["patient"], ["patients.id"], name="fk_studies_patient"),
         sa.UniqueConstraint("study_instance_uid", name="uq_studies_study_instance_uid"),
@@ -104,7 +104,6 @@ def upgrade() -> None:
         ("series", "modality"),
         ("series", "performed_procedure_step_start_date"),
         ("instances", "series"),
-        ("instances", "sop_class_uid"),
     ):
         op.create_index(f"ix_{table}_{'_'.join(columns)}", table, columns)
 
