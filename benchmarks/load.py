@@ -33,7 +33,10 @@ class LoadError(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """What is measured. `size` is that of a data set in bytes, 0 without; `unit` says what a rate counts."""
+    """What is measured. `size` is that of a data set in bytes, 0 without; `unit` says what a rate counts.
+
+    `asks`, of an archive that holds something: what a C-FIND looks for, or where a C-MOVE sends.
+    """
 
     name: str
     kind: str
@@ -41,21 +44,31 @@ class Work:
     size: int = 0
     associations: int = 1
     most: int = 1 << 30
+    asks: str = ""
+
+    @property
+    def is_of_archive(self) -> bool:
+        """Whether it asks what is held, and needs a server that holds it."""
+        return self.kind in ("find", "get", "move")
 
     @property
     def on_one_core(self) -> bool:
         """Whether load and server share a core: small messages one at a time. On two cores each message would
         wake an idle one, which takes longer than the message, or does not, as the scheduler places them."""
-        return self.associations == 1 and self.size < 1 << 16
+        return self.associations == 1 and self.size < 1 << 16 and self.asks != "images"
 
     @property
     def unit(self) -> str:
         """Of a result."""
-        return "KiB" if self.kind == "memory" else "/s"
+        if self.kind == "memory":
+            return "KiB"
+        if self.asks == "images":
+            return "matches/s"
+        return "images/s" if self.kind in ("get", "move") else "/s"
 
 
 @dataclass
-class _Window:
+class Window:
     """When a worker begins and ends, and what it did: `done` messages in `seconds`."""
 
     seconds: float
@@ -80,8 +93,13 @@ class _Window:
         self.done, self.seconds = done, now() - begun
 
 
-def measure(work: Work, port: int, called_ae: str, seconds: float) -> float:
+def measure(
+    work: Work, port: int, called_ae: str, seconds: float, act: Callable[[Window], None] | None = None
+) -> float:
     """Put the load on a server and return the rate per second, that of all associations together.
+
+    Args:
+        act: what each association does, where that is no kind of this file.
 
     Raises:
         LoadError: an answer did not come or was not Success.
@@ -90,7 +108,16 @@ def measure(work: Work, port: int, called_ae: str, seconds: float) -> float:
     if work.size:
         with Association(port, called_ae) as probe:
             instances = messages.Instances(work.size, probe.maximum_length)
-    workers = [_Worker(work, n, port, called_ae, seconds, instances) for n in range(work.associations)]
+
+    def do(number: int, window: Window) -> None:
+        if instances is not None:
+            instances.become(number)
+        if act is not None:
+            act(window)
+        else:
+            _KINDS[work.kind](work, port, called_ae, window, instances)
+
+    workers = [_Worker(n, seconds, work.most, do) for n in range(work.associations)]
     try:
         for worker in workers:
             worker.wait_until_ready()
@@ -105,15 +132,7 @@ def measure(work: Work, port: int, called_ae: str, seconds: float) -> float:
 class _Worker:
     """A forked process with an association; it waits at a barrier after its warm-up."""
 
-    def __init__(
-        self,
-        work: Work,
-        number: int,
-        port: int,
-        called_ae: str,
-        seconds: float,
-        instances: messages.Instances | None,
-    ) -> None:
+    def __init__(self, number: int, seconds: float, most: int, do: Callable[[int, Window], None]) -> None:
         self._ours, theirs = socket.socketpair()
         self._ours.settimeout(PATIENCE + 4 * seconds)
         parent = os.getpid()
@@ -125,10 +144,8 @@ class _Worker:
         try:
             die_with(parent)
             self._ours.close()
-            if instances is not None:
-                instances.become(number)
-            window = _Window(seconds, work.most, lambda: _wait_at_barrier(theirs))
-            _KINDS[work.kind](work, port, called_ae, window, instances)
+            window = Window(seconds, most, lambda: _wait_at_barrier(theirs))
+            do(number, window)
             theirs.sendall(struct.pack("Qd", window.done, window.seconds))
             code = 0
         except LoadError as error:
@@ -172,11 +189,16 @@ def _wait_at_barrier(sock: socket.socket) -> None:
 
 
 class Association:
-    """An association the load goes over."""
+    """An association the load goes over.
 
-    def __init__(self, port: int, called_ae: str, contexts: int = 2) -> None:
+    Args:
+        contexts: how many are proposed: verification, CT images, and further storage classes.
+        request: an A-ASSOCIATE-RQ to send instead; its first two contexts have to be accepted.
+    """
+
+    def __init__(self, port: int, called_ae: str, contexts: int = 2, request: bytes = b"") -> None:
         self.sock = connect(port)
-        self.sock.sendall(messages.associate_rq(called_ae, contexts))
+        self.sock.sendall(request or messages.associate_rq(called_ae, contexts))
         pdu_type, body = receive_pdu(self.sock)
         pdu = decode_pdu(pdu_type, body)
         if not isinstance(pdu, AAssociateAC):
@@ -261,14 +283,14 @@ def receive_pdu(sock: socket.socket) -> tuple[int, bytes]:
 
 
 def _echo(
-    work: Work, port: int, called_ae: str, window: _Window, _instances: messages.Instances | None
+    work: Work, port: int, called_ae: str, window: Window, _instances: messages.Instances | None
 ) -> None:
     with Association(port, called_ae) as association:
         window.run(association.exchange(messages.c_echo()), warm_up=50)
 
 
 def _associate(
-    work: Work, port: int, called_ae: str, window: _Window, _instances: messages.Instances | None
+    work: Work, port: int, called_ae: str, window: Window, _instances: messages.Instances | None
 ) -> None:
     """Connect, associate, C-ECHO, release, close: the answers are as long each time."""
     request, echo = messages.associate_rq(called_ae, work.contexts), messages.c_echo()
@@ -302,7 +324,7 @@ def _associate(
 
 
 def _store(
-    work: Work, port: int, called_ae: str, window: _Window, instances: messages.Instances | None
+    work: Work, port: int, called_ae: str, window: Window, instances: messages.Instances | None
 ) -> None:
     assert instances is not None
     buffer = memoryview(instances.buffer)
@@ -320,7 +342,7 @@ def _store(
         window.run(store, warm_up=0 if work.size > 1 << 24 else 10)
 
 
-_KINDS: dict[str, Callable[[Work, int, str, _Window, messages.Instances | None], None]] = {
+_KINDS: dict[str, Callable[[Work, int, str, Window, messages.Instances | None], None]] = {
     "echo": _echo,
     "associate": _associate,
     "store": _store,

@@ -9,10 +9,7 @@ from pathlib import Path
 CHECKPOINT_AT = 4 << 20
 """Bytes of the log from which on it is written into the database."""
 
-TRUNCATE_AT = 64 << 20
-"""Bytes of the log from which on it is also cut, which waits for those who read."""
-
-INTERVAL = 0.5
+INTERVAL = 0.1
 """Seconds between two looks at the log."""
 
 
@@ -39,12 +36,12 @@ class Checkpoints:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=INTERVAL)
         connection.execute("PRAGMA synchronous=FULL")
         while not self._closing.wait(INTERVAL):
-            size = self._size()
-            if size >= TRUNCATE_AT:
-                self._checkpoint(connection, "TRUNCATE")
-            elif size >= CHECKPOINT_AT:
-                # The log is used from its beginning again once all of it has been written and nobody reads it.
+            if self._size() >= CHECKPOINT_AT:
+                # Nearly all of it while others write; then the little that came meanwhile, which they wait for, so that
+                # the log is used from its beginning again: it would grow for as long as nobody pauses.
                 self._checkpoint(connection, "PASSIVE")
+                self._checkpoint(connection, "PASSIVE")
+                self._checkpoint(connection, "RESTART")
         self._checkpoint(connection, "TRUNCATE")
         connection.close()
 

@@ -154,3 +154,17 @@ def test_the_row_of_an_instance() -> None:
     row = Entry.of(source).instance()
     assert row[:4] == ("1.4", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "1")
     assert row[4:6] == (source.data_set_offset, source.size)
+
+
+def test_a_value_means_what_its_character_set_says() -> None:
+    for sets, text in ((b"ISO_IR 100", "Ã¤"), (b"ISO_IR 192", "ä"), (b"ISO_IR 100", "Ã¤")):
+        source = Sample(values={0x00080005: sets, 0x00204000: "ä".encode()})
+        assert attributes_of(Entry.of(source))[3] == {"00204000": text}
+
+
+def test_more_values_than_are_remembered() -> None:
+    for number in range(10_000):
+        source = Sample(values={0x00200013: b"%d " % number, 0x00080008: b"A\\B"})
+        row = Entry.of(source).instance()
+        assert row[3] == str(number)
+        assert json.loads(row[-1]) == {"00200013": str(number), "00080008": "A\\B"}
