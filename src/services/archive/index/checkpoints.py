@@ -12,6 +12,9 @@ CHECKPOINT_AT = 4 << 20
 INTERVAL = 0.1
 """Seconds between two looks at the log."""
 
+_PATIENCE = 0.005
+"""Seconds that a checkpoint waits for those who read; those who write may be waiting for it."""
+
 
 class Checkpoints:
     """Looks after the log of one database until closed.
@@ -33,15 +36,18 @@ class Checkpoints:
         self._thread.join()
 
     def _run(self) -> None:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=INTERVAL)
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=_PATIENCE)
         connection.execute("PRAGMA synchronous=FULL")
+        done = 0
         while not self._closing.wait(INTERVAL):
-            if self._size() >= CHECKPOINT_AT:
+            size, written = self._log_state()
+            if size >= CHECKPOINT_AT and written != done:
                 # Nearly all of it while others write; then the little that came meanwhile, which they wait for, so that
                 # the log is used from its beginning again: it would grow for as long as nobody pauses.
                 self._checkpoint(connection, "PASSIVE")
                 self._checkpoint(connection, "PASSIVE")
                 self._checkpoint(connection, "RESTART")
+                done = written
         self._checkpoint(connection, "TRUNCATE")
         connection.close()
 
@@ -50,8 +56,10 @@ class Checkpoints:
         with suppress(sqlite3.OperationalError):  # somebody reads or writes: next time
             connection.execute(f"PRAGMA wal_checkpoint({mode})")
 
-    def _size(self) -> int:
+    def _log_state(self) -> tuple[int, int]:
+        """Its size in bytes, and when it was written last."""
         try:
-            return os.stat(self._log).st_size
+            status = os.stat(self._log)
         except OSError:
-            return 0
+            return 0, 0
+        return status.st_size, status.st_mtime_ns
