@@ -11,6 +11,8 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
 
 from benchmarks import messages
 from benchmarks.forks import die_with
@@ -69,7 +71,7 @@ class Work:
 
 @dataclass
 class Window:
-    """When a worker begins and ends, and what it did: `done` messages in `seconds`."""
+    """When a worker begins and ends, and what it did: `done` requests in `seconds`."""
 
     seconds: float
     most: int
@@ -119,6 +121,10 @@ def measure(
 
     workers = [_Worker(n, seconds, work.most, do) for n in range(work.associations)]
     try:
+        for number in range(work.associations):
+            if instances is not None:
+                instances.become(number)  # before the fork, so each worker has its own
+            workers.append(_Worker(partial(job, work, port, called_ae), seconds, work.most))
         for worker in workers:
             worker.wait_until_ready()
         for worker in workers:
@@ -283,14 +289,14 @@ def receive_pdu(sock: socket.socket) -> tuple[int, bytes]:
 
 
 def _echo(
-    work: Work, port: int, called_ae: str, window: Window, _instances: messages.Instances | None
+    work: Work, port: int, called_ae: str, window: Window, *, instances: messages.Instances | None
 ) -> None:
     with Association(port, called_ae) as association:
         window.run(association.exchange(messages.c_echo()), warm_up=50)
 
 
 def _associate(
-    work: Work, port: int, called_ae: str, window: Window, _instances: messages.Instances | None
+    work: Work, port: int, called_ae: str, window: Window, *, instances: messages.Instances | None
 ) -> None:
     """Connect, associate, C-ECHO, release, close: the answers are as long each time."""
     request, echo = messages.associate_rq(called_ae, work.contexts), messages.c_echo()
@@ -324,7 +330,7 @@ def _associate(
 
 
 def _store(
-    work: Work, port: int, called_ae: str, window: Window, instances: messages.Instances | None
+    work: Work, port: int, called_ae: str, window: Window, *, instances: messages.Instances | None
 ) -> None:
     assert instances is not None
     buffer = memoryview(instances.buffer)
@@ -342,7 +348,10 @@ def _store(
         window.run(store, warm_up=0 if work.size > 1 << 24 else 10)
 
 
-_KINDS: dict[str, Callable[[Work, int, str, Window, messages.Instances | None], None]] = {
+Job: TypeAlias = Callable[[Work, int, str, Window], None]
+"""What a worker does over associations of its own, in its window."""
+
+_KINDS: dict[str, Callable[..., None]] = {
     "echo": _echo,
     "associate": _associate,
     "store": _store,

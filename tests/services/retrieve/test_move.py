@@ -14,7 +14,7 @@ from dimse.association import Association
 from dimse.messages import CCancelRQ, CMoveRQ, CMoveRSP, CStoreRQ
 from dimse.operation import Operation
 from dul.enums import RejectResult
-from dul.errors import AssociationAborted, AssociationEnded, AssociationRejected, NetworkError
+from dul.errors import AssociationAborted, AssociationEnded, AssociationRejected
 from dul.negotiation import ProposedContext, SupportedContext
 from dul.pdus import AAssociateRJ, AAssociateRQ
 from dul.reasons import RejectReason
