@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install run demo peers test lint format cover bench conformance-matrix conformance-statement clean
+.PHONY: help install run demo peers test lint format cover bench bench-growth conformance-matrix conformance-statement clean
 
 help:
 	@echo "make install   environment in $(VENV), console commands in $(BIN)"
@@ -14,6 +14,7 @@ help:
 	@echo "               PYTEST='-k scanner -x' adds to the command line of pytest"
 	@echo "make lint      ruff, mypy, import rules       make format    ruff writes the style"
 	@echo "make cover     tests with branch coverage     make bench     beside real peers; QUICK=1: two minutes"
+	@echo "make bench-growth   what a question to the index costs at 10,000, 100,000 and 1,000,000 instances"
 	@echo "make conformance-matrix   every conformance case against every peer, into docs/"
 	@echo "make conformance-statement   what this server says of itself (PS3.2), into docs/"
 
@@ -63,6 +64,9 @@ cover: peers $(DEVELOPMENT)
 
 bench: peers $(DEVELOPMENT)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(if $(QUICK),--quick,--save benchmarks) $(BENCH)
+
+bench-growth: peers $(DEVELOPMENT)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.growth --save benchmarks $(BENCH)
 
 conformance-matrix: peers $(DEVELOPMENT)
 	PYTHONPATH=tests $(BIN)/python scripts/conformance_matrix.py --output docs/conformance-matrix.md

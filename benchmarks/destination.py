@@ -1,4 +1,4 @@
-"""The destination of the C-MOVEs: a storage SCP of its own process that counts what comes and keeps nothing."""
+"""Where C-MOVEs go: a storage SCP in a process of its own that counts what comes and keeps nothing."""
 
 import mmap
 import os
@@ -7,12 +7,13 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from benchmarks import messages
+from benchmarks.asking import Received
 from benchmarks.forks import die_with
-from benchmarks.incoming import C_STORE_RQ, COMMAND_FIELD, StoreResponses, messages_from
-from benchmarks.load import PATIENCE, receive_pdu
+from benchmarks.holdings import Holdings
+from benchmarks.incoming import Reader
+from benchmarks.load import PATIENCE, LoadError, receive_pdu
 from dul.decode import decode_pdu
 from dul.encode import encode_pdu
 from dul.negotiation import AcceptorPolicy, SupportedContext, answer
@@ -21,38 +22,40 @@ from peers import HOST
 from services.sop_classes import storage_sop_classes
 
 AE_TITLE = "SINK"
-_SLOT = struct.Struct("QQ")
-_SLOTS = 1 << 16
-"""Associations that are counted, each in a slot of its own: whoever ends late counts for nobody else."""
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What came: associations, instances, bytes of their data sets."""
-
-    associations: int
-    instances: int
-    size: int
+_RELEASE_RQ = 5
 
 
 class Destination:
-    """Where it listens, and what it has taken so far: kept in memory that is shared with its processes."""
+    """Where it listens, and what came, in memory that is shared with its processes.
 
-    def __init__(self, port: int, counts: mmap.mmap) -> None:
+    Args:
+        port: of the listener.
+        counts: how many associations there were, a gap, and two numbers for each image (`Received`).
+    """
+
+    def __init__(self, port: int, counts: memoryview) -> None:
         self.port = port
         self._counts = counts
 
-    def taken(self) -> Taken:
-        """Everything since the start."""
-        (associations,) = struct.unpack_from("Q", self._counts)
-        slots = [_SLOT.unpack_from(self._counts, _place(n)) for n in range(associations)]
-        return Taken(associations, sum(i for i, _ in slots), sum(size for _, size in slots))
+    def forget(self) -> None:
+        """Count from nothing again; to be called while nothing comes."""
+        self._counts[:] = memoryview(bytes(self._counts.nbytes)).cast("I")
+
+    def check(self, holdings: Holdings) -> None:
+        """See that each image came once, with all of its bytes, and all over one association.
+
+        Raises:
+            LoadError: otherwise.
+        """
+        Received(self._counts[2:]).check(holdings)
+        if self._counts[0] != 1:
+            raise LoadError(f"{self._counts[0]} associations for one C-MOVE")
 
 
 @contextmanager
-def destination() -> Iterator[Destination]:
+def destination(holdings: Holdings) -> Iterator[Destination]:
     """Serve until the end of the context."""
-    counts = mmap.mmap(-1, _place(_SLOTS))
+    counts = memoryview(mmap.mmap(-1, 8 * (holdings.images + 1))).cast("I")
     with socket.create_server((HOST, 0), backlog=16) as listener:
         parent = os.getpid()
         pid = os.fork()
@@ -71,39 +74,34 @@ def destination() -> Iterator[Destination]:
             os.waitpid(pid, 0)
 
 
-def _place(slot: int) -> int:
-    return 16 + slot * _SLOT.size
-
-
-def _serve(listener: socket.socket, counts: mmap.mmap) -> None:
+def _serve(listener: socket.socket, counts: memoryview) -> None:
+    """Fork for each association: one that does not end keeps nobody else waiting."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for slot in range(_SLOTS):
+    while True:
         connection, _ = listener.accept()
-        struct.pack_into("Q", counts, 0, slot + 1)
+        counts[0] += 1
         if not os.fork():
             listener.close()
             try:
-                _take(connection, counts, _place(slot))
+                _take(connection, Received(counts[2:]))
             finally:
                 os._exit(0)
         connection.close()
 
 
-def _take(sock: socket.socket, counts: mmap.mmap, place: int) -> None:
+def _take(sock: socket.socket, received: Received) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PATIENCE, 0))
     _, body = receive_pdu(sock)
     request = decode_pdu(1, body)
     assert isinstance(request, AAssociateRQ)
-    syntaxes = SupportedContext((messages.EXPLICIT_LE, messages.IMPLICIT_LE))
+    # Explicit VR only: nobody gains or loses by sending another encoding than it holds.
+    syntaxes = SupportedContext((messages.EXPLICIT_LE,))
     supported = dict.fromkeys((messages.VERIFICATION, *storage_sop_classes()), syntaxes)
     policy = AcceptorPolicy(None, supported, maximum_length=messages.LONGEST)
     sock.sendall(encode_pdu(answer(request, policy)))
-    responses = StoreResponses()
-    instances = size = 0
-    for context_id, fields, data_set in messages_from(sock):
-        assert fields[COMMAND_FIELD] == C_STORE_RQ
-        instances, size = instances + 1, size + data_set
-        _SLOT.pack_into(counts, place, instances, size)  # before the answer: whoever has that finds it
-        sock.sendall(responses.to(context_id, fields))
-    sock.sendall(encode_pdu(AReleaseRP()))
+    reader = Reader(sock)
+    while (message := reader.next()).pdu_type == 4:
+        sock.sendall(received.answer(message))
+    if message.pdu_type == _RELEASE_RQ:
+        sock.sendall(encode_pdu(AReleaseRP()))

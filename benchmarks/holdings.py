@@ -24,7 +24,8 @@ LARGE_STUDY, LARGE_SERIES, LARGE_IMAGE = "2.25.87" + "0" * 11, "2.25.88" + "0" *
 
 SMALL = 8 << 10
 """Bytes of the data set of a small image."""
-_ASSOCIATIONS = 4
+MOST_STUDIES = 400
+"""Small ones; dcmqrscp forgets the oldest where there are more than it holds."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Numbered:
             self.buffer[at : at + len(digits)] = digits
 
 
-def fill(holdings: Holdings, port: int, called_ae: str) -> None:
-    """Store everything in a server, over several associations at a time.
+def fill(holdings: Holdings, port: int, called_ae: str, associations: int) -> None:
+    """Store everything in a server, over so many associations at a time.
 
     Raises:
         LoadError: it did not take an image.
@@ -81,10 +82,10 @@ def fill(holdings: Holdings, port: int, called_ae: str) -> None:
         (holdings.matches, SMALL, (WIDE_STUDY, WIDE_SERIES, WIDE_IMAGE + token), "WIDE"),
         (holdings.images, holdings.size, (LARGE_STUDY, LARGE_SERIES, LARGE_IMAGE + token), "LARGE"),
     )
-    with ThreadPoolExecutor(_ASSOCIATIONS) as pool:
+    with ThreadPoolExecutor(associations) as pool:
         for number, size, uids, patient in kinds:
             image = _image(size, uids, patient)
-            shares = [range(first, number, _ASSOCIATIONS) for first in range(_ASSOCIATIONS)]
+            shares = [range(first, number, associations) for first in range(associations)]
             stored = [
                 pool.submit(_store, port, called_ae, image, uids[2], share) for share in shares if share
             ]

@@ -11,8 +11,6 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeAlias
 
 from benchmarks import messages
 from benchmarks.forks import die_with
@@ -57,7 +55,7 @@ class Work:
     def on_one_core(self) -> bool:
         """Whether load and server share a core: small messages one at a time. On two cores each message would
         wake an idle one, which takes longer than the message, or does not, as the scheduler places them."""
-        return self.associations == 1 and self.size < 1 << 16 and self.asks != "images"
+        return not self.is_of_archive and self.associations == 1 and self.size < 1 << 16
 
     @property
     def unit(self) -> str:
@@ -71,7 +69,7 @@ class Work:
 
 @dataclass
 class Window:
-    """When a worker begins and ends, and what it did: `done` requests in `seconds`."""
+    """When a worker begins and ends, and what it did: `done` messages in `seconds`."""
 
     seconds: float
     most: int
@@ -121,10 +119,6 @@ def measure(
 
     workers = [_Worker(n, seconds, work.most, do) for n in range(work.associations)]
     try:
-        for number in range(work.associations):
-            if instances is not None:
-                instances.become(number)  # before the fork, so each worker has its own
-            workers.append(_Worker(partial(job, work, port, called_ae), seconds, work.most))
         for worker in workers:
             worker.wait_until_ready()
         for worker in workers:
@@ -289,14 +283,14 @@ def receive_pdu(sock: socket.socket) -> tuple[int, bytes]:
 
 
 def _echo(
-    work: Work, port: int, called_ae: str, window: Window, *, instances: messages.Instances | None
+    work: Work, port: int, called_ae: str, window: Window, _instances: messages.Instances | None
 ) -> None:
     with Association(port, called_ae) as association:
         window.run(association.exchange(messages.c_echo()), warm_up=50)
 
 
 def _associate(
-    work: Work, port: int, called_ae: str, window: Window, *, instances: messages.Instances | None
+    work: Work, port: int, called_ae: str, window: Window, _instances: messages.Instances | None
 ) -> None:
     """Connect, associate, C-ECHO, release, close: the answers are as long each time."""
     request, echo = messages.associate_rq(called_ae, work.contexts), messages.c_echo()
@@ -330,7 +324,7 @@ def _associate(
 
 
 def _store(
-    work: Work, port: int, called_ae: str, window: Window, *, instances: messages.Instances | None
+    work: Work, port: int, called_ae: str, window: Window, instances: messages.Instances | None
 ) -> None:
     assert instances is not None
     buffer = memoryview(instances.buffer)
@@ -348,10 +342,7 @@ def _store(
         window.run(store, warm_up=0 if work.size > 1 << 24 else 10)
 
 
-Job: TypeAlias = Callable[[Work, int, str, Window], None]
-"""What a worker does over associations of its own, in its window."""
-
-_KINDS: dict[str, Callable[..., None]] = {
+_KINDS: dict[str, Callable[[Work, int, str, Window, messages.Instances | None], None]] = {
     "echo": _echo,
     "associate": _associate,
     "store": _store,

@@ -98,9 +98,7 @@ def p_data(context_id: int, command: Message, data_set: bytes, maximum_length: i
     pdus = [encode_pdu(PDataTF((PDV(context_id, 3, encode_command_set(command)),)))]
     for start in range(0, len(data), step):
         fragment = data[start : start + step]
-        pdus.append(
-            encode_pdu(PDataTF((PDV(context_id, 2 if start + step >= len(data) else 0, fragment),)))
-        )
+        pdus.append(encode_pdu(PDataTF((PDV(context_id, 2 if start + step >= len(data) else 0, fragment),))))
     return b"".join(pdus)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders import Contender
+from benchmarks.holdings import Holdings
 from benchmarks.load import Work
 from benchmarks.processor_time import ProcessorTime
 from benchmarks.targets import NOT_MEASURED, OURS, TARGETS, Verdict
@@ -26,12 +27,17 @@ _PACKAGES = ("uvloop", "msgspec", "pydicom")
 _EXPLANATION = """\
 Median of {rounds} rounds (lowest to highest), servers in turn within a round, at most {seconds:g} s each. NNx: how
 many times better {first} is. *Load generator alone* is the same load against a sink that answers without doing
-anything. Each server starts on an empty directory of a tmpfs for each measurement, with TCP_NODELAY; x1, x4, x8:
-associations at a time, each a process with one request outstanding. The images are a real CT header of 262 elements,
-Explicit VR Little Endian, and pixels up to the size. {cores}
+anything. Everything is on a tmpfs, with TCP_NODELAY; each server starts on an empty directory for each measurement, but
+those that are asked for what they hold (C-FIND, C-GET, C-MOVE): they are filled once, with the same, and all run while
+one is asked. C-FIND asks at STUDY level by Study Instance UID or Patient ID, a different one each time, and streams the
+images of one series at IMAGE level, since dcmqrscp holds no more than 500 studies. C-GET and C-MOVE retrieve one study
+at a time; C-MOVE sends it over one association to an SCP of its own process that keeps nothing. Each image has to come
+once, with as many bytes as were stored, and each match to be the one that was asked for, or there is no figure. x1, x4,
+x8: associations at a time, each a process with one request outstanding. The images are a real CT header of 262
+elements, Explicit VR Little Endian, and pixels up to the size. {cores}
 Before each C-STORE as much of the tmpfs is written and removed as it may need, since a virtual machine is several times
 slower at touching memory for the first time. Memory is the growth of the PSS of a server and its children, without
-pages of files, for each of so many associations: {idle}.
+pages of files{idle}.
 Servers differ in what they do for an instance, which stands beside their versions: read each ratio with it."""
 _ONE_CORE = """\
 Load and server share one core where messages are
@@ -47,6 +53,7 @@ class Results:
         contenders: those measured; ratios are to the first.
         absent: those left out because they are not installed.
         pinned: whether small messages were exchanged on one core.
+        holdings: what archives held.
     """
 
     def __init__(
@@ -57,12 +64,14 @@ class Results:
         seconds: float,
         *,
         pinned: bool,
+        holdings: Holdings,
     ) -> None:
         self.contenders = contenders
         self.absent = absent
         self.rounds = rounds
         self.seconds = seconds
         self.pinned = pinned
+        self.holdings = holdings
         self.load_before = os.getloadavg()[0]
         self.works: dict[str, Work] = {}
         self.figures: dict[tuple[str, str], list[float]] = {}
@@ -94,6 +103,7 @@ class Results:
             "processor time of others": _percent(self._share_of_others),
             "rounds": self.rounds,
             "seconds": self.seconds,
+            "archives hold": str(self.holdings),
             "servers": {c.name: f"{c.version()}: {c.conditions}" for c in self.contenders},
         }
 
@@ -165,7 +175,9 @@ class Results:
 
 def report(results: Results) -> str:
     """All of it as Markdown."""
-    idle = ", ".join(f"{c.name} {c.idle}" for c in results.contenders)
+    memory = [work for work in results.works.values() if work.kind == "memory"]
+    counts = [f"{c.name} {c.idle}" for c in results.contenders if any(map(c.does, memory))]
+    idle = f", for each of so many associations: {', '.join(counts)}" if counts else ""
     explanation = _EXPLANATION.format(
         rounds=results.rounds,
         seconds=results.seconds,

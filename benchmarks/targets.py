@@ -59,4 +59,9 @@ TARGETS = (
     Target("C-ECHO", 15, "pynetdicom"),
     Target("associate + echo + release, 1 context", 3, "storescp"),
     Target("memory per idle association, 64 contexts", 48),
+    Target("C-FIND, one match", 1.5, "Orthanc"),
+    Target("C-FIND, streamed matches", 1, "Orthanc"),
+    Target("C-GET 512 KiB x1", 0.7, "Orthanc"),
+    Target("C-MOVE 512 KiB x1", 0.5, "Orthanc"),
+    Target("C-STORE 512 KiB x1", 0.85, "ours without index"),
 )

@@ -12,6 +12,7 @@ from dul.errors import ConnectionLost, RemoteProtocolError
 from dul.framing import HEADER_LENGTH, read_header
 from dul.pdus import AAssociateRQ
 from dul.provider import ProviderOptions, ServiceProvider, UserFactory
+from dul.transport import why_not_connected
 
 
 class StreamProvider(ServiceProvider):
@@ -140,7 +141,8 @@ async def request_association(
             reader, writer = await asyncio.open_connection(host, port, ssl=tls)
     except (OSError, TimeoutError) as error:
         provider._transport_closed()
-        raise ConnectionLost(f"cannot connect to {host}:{port}: {error}") from error
+        cause = why_not_connected(error) or f"no answer within {options.timers.association:g} s"
+        raise ConnectionLost(f"cannot connect to {host}:{port}: {cause}") from error
     provider._running = asyncio.create_task(
         provider.run(reader, writer), name=f"association with {host}:{port}"
     )

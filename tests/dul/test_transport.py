@@ -1,6 +1,7 @@
 """What both adapters must do alike, over real sockets on both event loops (PS3.8 9.1, 9.2)."""
 
 import asyncio
+import errno
 import socket
 import ssl
 import struct
@@ -555,3 +556,26 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         check=True, capture_output=True,
     )  # fmt: skip
     return files
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 1)"), "connection refused"),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 111] Connect call failed"),
+            "connection refused",
+        ),
+        (
+            OSError("Multiple exceptions: [Errno 113] Connect call failed, [Errno 111] Connect call failed"),
+            "no route to host, connection refused",
+        ),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+        (ssl.SSLError(1, "wrong version number"), "wrong version number"),
+        (OSError("no number"), "no number"),
+        (TimeoutError(), ""),
+    ],
+    ids=repr,
+)
+def test_why_there_is_no_connection_is_said_in_words(adapter: ModuleType, error: OSError, words: str) -> None:
+    assert adapter.why_not_connected(error) == words

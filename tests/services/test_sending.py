@@ -13,7 +13,7 @@ from dimse.association import Association
 from dimse.enums import Priority
 from dimse.messages import CStoreRQ
 from dul.enums import RejectResult
-from dul.errors import AssociationAborted, AssociationRejected, ConnectionLost
+from dul.errors import AssociationAborted, AssociationRejected, AssociationReleased, ConnectionLost
 from dul.negotiation import SupportedContext
 from dul.pdus import AAssociateRJ, AAssociateRQ
 from dul.reasons import RejectReason
@@ -24,6 +24,7 @@ from services import SCP, ReceivedInstance, Storage, read_instance
 from services.send import InstanceFile
 from services.sending import Destination, Outcome, SendJob, may_pass, retry_delay
 from services.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN, storage_sop_classes
+from services.storage import MoveOriginator
 
 TRANSIENT = AAssociateRJ(RejectResult.TRANSIENT, RejectReason.TEMPORARY_CONGESTION)
 PERMANENT = AAssociateRJ(RejectResult.PERMANENT, RejectReason.CALLING_AE_TITLE_NOT_RECOGNIZED)
@@ -198,6 +199,22 @@ def test_the_wish_for_priority_is_passed_on(tmp_path: Path, loop_factory: LoopFa
     assert priorities == [Priority.LOW]
 
 
+def test_the_move_that_asked_is_named(tmp_path: Path, loop_factory: LoopFactory) -> None:
+    originators = []
+
+    async def keep(instance: ReceivedInstance) -> None:
+        request = instance.operation.request
+        assert isinstance(request, CStoreRQ)
+        originators.append(
+            (request.move_originator_application_entity_title, request.move_originator_message_id)
+        )
+
+    send(Job(files(tmp_path, 1)), storing_scp(keep), loop_factory)
+    originator = MoveOriginator("MOVESCU", 7)
+    send(Job(files(tmp_path, 1)), storing_scp(keep), loop_factory, move_originator=originator)
+    assert originators == [(None, None), ("MOVESCU", 7)]
+
+
 # -- statuses
 
 
@@ -243,6 +260,15 @@ def test_without_retries_nothing_is_tried_again(tmp_path: Path, loop_factory: Lo
     job = send(Job(files(tmp_path, 2)), storing_scp(kept), loop_factory)
     assert [o.tries for o in job.failed] == [1]
     assert len(kept.uids) == 2
+
+
+def test_what_is_refused_for_now_can_be_left_at_that(
+    tmp_path: Path, loop_factory: LoopFactory, delays: list[int]
+) -> None:
+    kept = Kept(status.OUT_OF_RESOURCES)
+    job = send(Job(files(tmp_path, 2), retry=5, retry_refused=False), storing_scp(kept), loop_factory)
+    assert [(o.status, o.tries) for o in job.failed] == [(status.OUT_OF_RESOURCES, 1)]
+    assert (len(kept.uids), delays) == (2, [])
 
 
 # -- files
@@ -291,6 +317,15 @@ def test_a_lost_association_costs_the_file_under_way_and_no_other(
     assert job.failed[0].reason.startswith("the peer aborted: ")
     assert len(handler.kept.uids) == 5
     assert job.associations == 2
+
+
+def test_without_reconnecting_it_costs_all_that_follow(tmp_path: Path, loop_factory: LoopFactory) -> None:
+    handler = Aborting(3)
+    job = send(Job(files(tmp_path, 6), reconnect=False), storing_scp(handler), loop_factory)
+    assert handler.kept.uids == ["1.2.3.4.0", "1.2.3.4.1"]
+    assert [o.was_tried for o in job.failed] == [True, False, False, False]
+    assert {o.reason for o in job.failed} == {job.failed[0].reason}
+    assert job.associations == 1
 
 
 def test_with_retries_it_costs_nothing(tmp_path: Path, loop_factory: LoopFactory) -> None:
@@ -394,7 +429,30 @@ def test_where_nothing_listens_every_file_fails(tmp_path: Path, loop_factory: Lo
     port = free_port()
     run(job.send(port), loop_factory)
     assert [(o.was_tried, o.tries) for o in job.failed] == [(False, 2)] * 3
-    assert all(f"cannot connect to 127.0.0.1:{port}" in o.reason for o in job.failed)
+    assert {o.reason for o in job.failed} == {f"cannot connect to 127.0.0.1:{port}: connection refused"}
+
+
+def test_the_time_for_an_association_is_not_that_for_a_response(
+    tmp_path: Path, loop_factory: LoopFactory
+) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            pass
+        writer.close()
+
+    async def test() -> Job:
+        async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            return await Job(files(tmp_path, 2)).send(port, timeout=60.0, connect_timeout=0.1)
+
+    job = run(test(), loop_factory)
+    assert {o.reason for o in job.failed} == {"no answer to the A-ASSOCIATE-RQ within 0.1 s"}
+
+    async def slowly(instance: ReceivedInstance) -> None:
+        await asyncio.sleep(0.3)
+
+    scp = storing_scp(slowly)
+    assert send(Job(files(tmp_path, 1)), scp, loop_factory, connect_timeout=0.2).failed == []
 
 
 def test_a_peer_that_ends_after_the_last_response_changes_nothing(
@@ -444,6 +502,100 @@ def test_it_runs_from_another_loop_than_the_peer_s(tmp_path: Path, loop_factory:
     with in_a_thread(storing_scp(kept)) as port:
         job = run(Job(files(tmp_path, 30), parallel=3).send(port, window=2), loop_factory)
     assert (job.failed, len(kept.uids)) == ([], 30)
+
+
+# -- stopped
+
+
+def test_stopped_it_waits_for_what_is_outstanding_and_releases(
+    tmp_path: Path, loop_factory: LoopFactory
+) -> None:
+    kept, reached, go_on = Kept(), asyncio.Event(), asyncio.Event()
+    ended: list[object] = []
+
+    async def hang_at_the_third(instance: ReceivedInstance) -> int:
+        if instance.sop_instance_uid == "1.2.3.4.2":
+            reached.set()
+            await go_on.wait()
+        return await kept(instance)
+
+    async def test() -> None:
+        some = files(tmp_path, 5)
+        scp = storing_scp(hang_at_the_third)
+        scp.ended = lambda association, cause: ended.append(cause)  # type: ignore[method-assign]
+        async with scp.listen(port=0) as port:
+            job = Job(some)
+            sending = job.make(port)
+            task = asyncio.create_task(sending.run())
+            await reached.wait()
+            sending.stop()
+            await asyncio.sleep(0.05)
+            assert not task.done()
+            go_on.set()
+            await task
+            assert (sending.is_stopped, sending.unfinished) == (True, some[3:])
+            assert ([o.file for o in job.outcomes], job.failed, job.notes) == (some[:3], [], [])
+
+    run(test(), loop_factory)
+    assert kept.uids == [f"1.2.3.4.{number}" for number in range(3)]
+    assert [type(cause) for cause in ended] == [AssociationReleased]
+
+
+def test_stopped_before_it_runs_it_opens_nothing(tmp_path: Path, loop_factory: LoopFactory) -> None:
+    async def test() -> None:
+        scp = Judging(Kept())
+        async with scp.listen(port=0) as port:
+            sending = Job(files(tmp_path, 2)).make(port)
+            sending.stop()
+            await sending.run()
+        assert (scp.requests, len(sending.unfinished)) == (0, 2)
+
+    run(test(), loop_factory)
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_stopped_it_does_not_wait_for_an_association(
+    tmp_path: Path, loop_factory: LoopFactory, parallel: int
+) -> None:
+    async def test() -> None:
+        waiting = asyncio.Semaphore(0)
+
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            waiting.release()
+            while await reader.read(65536):
+                pass
+            writer.close()
+
+        async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+            job = Job(files(tmp_path, 5), parallel=parallel, retry=3)
+            sending = job.make(server.sockets[0].getsockname()[1], connect_timeout=60.0)
+            task = asyncio.create_task(sending.run())
+            for _ in range(parallel):
+                await waiting.acquire()
+            sending.stop()
+            await task
+        assert (len(sending.unfinished), job.outcomes, job.notes) == (5, [], [])
+        assert sending.associations == 0
+
+    run(test(), loop_factory)
+
+
+def test_stopped_it_does_not_wait_for_the_next_try(
+    tmp_path: Path, loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sending.retry_delay", lambda tries: 60.0)
+
+    async def test() -> None:
+        job = Job(files(tmp_path, 2), retry=3)
+        sending = job.make(free_port())
+        task = asyncio.create_task(sending.run())
+        while not any("to send again" in note for note in job.notes):
+            await asyncio.sleep(0.01)
+        sending.stop()
+        await task
+        assert (len(sending.unfinished), job.outcomes) == (2, [])
+
+    run(test(), loop_factory)
 
 
 # -- what may pass

@@ -194,7 +194,7 @@ class Move:
         finally:
             stopping.cancel()
         if not job.associations and not operation.cancelled and not moving.given_up:
-            moving.give_up(moving.sub_operations.reason)  # the job has tried again, and again
+            moving.give_up(moving.last_reason)  # the job has tried again, and again
 
     def _to(self, moving: "_Moving") -> Destination:
         options, operation = self._options, moving.operation
@@ -216,10 +216,9 @@ class Move:
         moving.sub_operations.record(uid, outcome.status)
         if outcome.is_sent:
             return
-        if outcome.was_tried:
+        moving.failed_because(outcome.reason)
+        if outcome.was_tried:  # what was not, a note has told of already
             self._failed(moving.operation, uid, outcome.reason)
-        else:
-            moving.sub_operations.reason = outcome.reason  # one for all; it was told as a note already
 
 
 class _Moving:
@@ -227,6 +226,7 @@ class _Moving:
 
     Attributes:
         deadline: when, by the loop's clock, nothing more is sent.
+        last_reason: why the last one failed that did.
         given_up: why nothing more is sent; "" while something is.
         index_error: why there are no further pages.
     """
@@ -244,6 +244,7 @@ class _Moving:
         self.needs = needs
         self.destination = destination
         self.sub_operations = SubOperations(sum(needs.values()))
+        self.last_reason = ""
         self.given_up = ""
         self.index_error: Exception | None = None
         self._clock = asyncio.get_running_loop().time
@@ -261,6 +262,12 @@ class _Moving:
         """From now on, instances are taken to be listed as failed, for as long as `LISTING` allows."""
         self.given_up = reason
         self._list_until = self._clock() + LISTING
+
+    def failed_because(self, reason: str) -> None:
+        """One has failed. The requestor is told a reason where it is that of every other one, too."""
+        self.last_reason = reason
+        is_first = self.sub_operations.failed == 1
+        self.sub_operations.reason = reason if is_first or reason == self.sub_operations.reason else ""
 
     def fail(self, files: Iterable[InstanceFile]) -> None:
         """These are not sent any more."""

@@ -27,7 +27,6 @@ from services.query.keys import (
     QUERY_RETRIEVE_LEVEL,
     STUDY_ROOT,
     UNIQUE_KEYS,
-    Level,
     Model,
 )
 from services.retrieve.selection import Selection

@@ -24,7 +24,7 @@ def test_our_server_is_probed(tmp_path_factory: pytest.TempPathFactory, loop_fac
     assert offer.implementation_class_uid.startswith("2.25.")
     assert offer.maximum_length == 131072
     assert offer.serves_several
-    assert describe_services(offer) == ["storage", "verification"]
+    assert describe_services(offer) == ["find", "get", "move", "storage", "verification"]
     assert target.offers(Service.STORAGE)
     assert not target.offers(Service.FIND)
     assert target.storage_class == STORAGE_CLASSES[0]

@@ -54,6 +54,7 @@ class Files:
     Args:
         needs_error: instead of needs.
         error: instead of the page after so many.
+        delay: seconds that each page takes.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class Files:
         *,
         needs_error: Exception | None = None,
         error: tuple[int, Exception] | None = None,
+        delay: float = 0.0,
     ) -> None:
         self.files = files
         self.pages = 0
         self.needs_error = needs_error
         self.error = error
+        self.delay = delay
 
     async def needs(self, level: Level, unique_keys: Mapping[int, Sequence[str]]) -> Mapping[Need, int]:
         if self.needs_error is not None:
@@ -83,6 +86,7 @@ class Files:
         for begin in range(0, len(files), 2):
             if self.error is not None and self.pages == self.error[0]:
                 raise self.error[1]
+            await asyncio.sleep(self.delay)
             self.pages += 1
             yield files[begin : begin + 2]
 
@@ -246,6 +250,22 @@ def test_counts_and_final_status(
         else UIDS
     )
     assert kept.uids == UIDS
+
+
+@pytest.mark.parametrize(
+    ("answers", "comment"),
+    [
+        ((0xC000,) * 5, "Failure: cannot understand, or unable to process (C000H)"),
+        ((0xC000, 0, 0xC000), "Failure: cannot understand, or unable to process (C000H)"),
+        ((0xC000, 0xA700, 0xC000, 0xC000, 0xC000), "no sub-operation succeeded"),
+        ((0xC000, 0xA700, 0xA700), ""),
+    ],
+)
+def test_the_comment_is_the_reason_where_there_is_one(
+    tmp_path: Path, loop_factory: LoopFactory, answers: tuple[int, ...], comment: str
+) -> None:
+    final, _ = moved(five(tmp_path), storing_scp(Kept(*answers)), loop_factory)
+    assert final.comment == comment
 
 
 def test_nothing_selected_is_success_and_opens_nothing(loop_factory: LoopFactory) -> None:
@@ -473,6 +493,31 @@ def test_the_time_for_the_whole_includes_the_tries(
     final = run(move(archive), loop_factory)
     assert (final.status, final.counts, final.failed) == (0xA702, (None, 0, 5, 0), UIDS)
     assert final.comment == "not done within 0.2 s"
+
+
+def test_the_time_for_the_whole_includes_a_slow_index(
+    tmp_path: Path, loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.retrieve.move.LISTING", 0.0)
+    files = Files(five(tmp_path).files * 4, delay=0.05)
+    final = run(move(Archive(files, free_port(), move_timeout=0.1)), loop_factory)
+    assert (final.status, final.counts) == (0xA702, (None, 0, 20, 0))
+    assert final.comment == "not done within 0.1 s"
+    assert files.pages < 10
+
+
+def test_a_time_that_is_up_elsewhere_is_not_that_for_the_whole(
+    tmp_path: Path, loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = TimeoutError("elsewhere")
+
+    async def fails(job: object) -> None:
+        raise error
+
+    monkeypatch.setattr("services.sending.SendJob.run", fails)
+    archive = Archive(five(tmp_path), free_port())
+    final = run(move(archive), loop_factory)
+    assert (final.status, archive.errors) == (0x0110, [error])
 
 
 # -- an index that fails
