@@ -9,6 +9,7 @@ import functools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -52,6 +53,7 @@ class Cluster:
             "full_page_writes": "off",
             "max_connections": 100,
             "shared_buffers": "64MB",
+            "dynamic_shared_memory_type": "mmap",  # nothing of it stays in /dev/shm, however it ends
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (directory / "log").open("wb") as log:
@@ -91,8 +93,12 @@ class Cluster:
         self._administer(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
     def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._process.send_signal(signal.SIGINT)  # a fast shutdown
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _administer(self, statement: str) -> None:

@@ -89,6 +89,9 @@ def test_the_commands_of_the_readme_are_found() -> None:
     assert {words[0] for words in commands()} == {
         "dicom-conformance",
         "dicom-echo",
+        "dicom-move",
+        "dicom-query",
+        "dicom-retrieve",
         "dicom-send",
         "dicom-server",
         "dicom-trace",

@@ -26,7 +26,7 @@ def test_our_server_is_probed(tmp_path_factory: pytest.TempPathFactory, loop_fac
     assert offer.serves_several
     assert describe_services(offer) == ["find", "get", "move", "storage", "verification"]
     assert target.offers(Service.STORAGE)
-    assert not target.offers(Service.FIND)
+    assert not target.offers(Service.WORKLIST)
     assert target.storage_class == STORAGE_CLASSES[0]
     assert len(offer.accepted[STORAGE_CLASSES[0]]) > 2
     assert b"1.2.840.10008.1.2.1.99" not in offer.accepted[STORAGE_CLASSES[0]], "deflated is off by default"
