@@ -86,7 +86,9 @@ class Cluster:
     def new_database(self, *, empty: bool = False) -> str:
         """The URL of a database of one's own, with our tables unless it shall be empty."""
         name = f"test_{next(self._names)}"
-        self._administer(f"CREATE DATABASE {name} TEMPLATE {'template0' if empty else _TEMPLATE}")
+        template = "template0" if empty else _TEMPLATE
+        # Copying files takes a quarter of the time of copying through the log.
+        self._administer(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return self.url(name)
 
     def drop(self, url: str) -> None:

@@ -23,7 +23,15 @@ from services.cli.client import (
 )
 from services.cli.common import ExitCode, ae_title
 from services.cli.retrieve import InstanceUIDs, PatientID, SeriesUIDs, StudyUIDs, UIDList, wanted_of
-from services.cli.retrieve_report import NAMED, complain, count, peer_fields, print_json, progress_bar
+from services.cli.retrieve_report import (
+    NAMED,
+    complain,
+    count,
+    destination_hint,
+    peer_fields,
+    print_json,
+    progress_bar,
+)
 from services.cli.stoppable import run_until_stopped, unless_stopped
 
 if TYPE_CHECKING:
@@ -235,11 +243,7 @@ class MoveCommand:
         from dimse import status
 
         if told.status == status.MOVE_DESTINATION_UNKNOWN:
-            complain(
-                f"hint: {self._source.called_ae} does not know {self._destination}: name address and port of that AE "
-                "title there (dicom-server: knownDestinations, Orthanc: DicomModalities, dcmqrscp: the "
-                "HostTable), or say another one with --dest; letter case counts"
-            )
+            complain(destination_hint(self._source, self._destination))
         elif told.failed and not told.completed:
             complain(
                 f"hint: does {self._destination} run where {self._source.called_ae} looks for it, and take instances "

@@ -191,7 +191,7 @@ def main(
         listener = Listening(
             move_dest or aet, listen_host or _LOOPBACK, listen or DEFAULT_LISTEN, move_sender or called_ae
         )
-    report = RetrieveReport(source, os.fspath(output), method, format, verbose)
+    report = RetrieveReport(source, os.fspath(output), listener.ae_title if listener else "", format, verbose)
     command = RetrieveCommand(source, wanted, report, listener)
     raise typer.Exit(
         command.run(output, "hierarchical" if hierarchical else layout, parallel=parallel, retry=retry)

@@ -38,12 +38,14 @@ class Missing(Struct, frozen=True):
         what: a SOP Instance UID, or in words what could not be listed.
         reason: why, as far as anybody said.
         listed: the instance, where the peer listed it.
+        status: of the peer's final response, where that says why.
         error: what happened to the network, where that was it.
     """
 
     what: str
     reason: str
     listed: Listed | None = None
+    status: int | None = None
     error: Exception | None = None
 
 
@@ -315,14 +317,15 @@ class RetrieveJob:
         refused = self._folder.refused
         for each in remaining:
             if each.sop_instance_uid in refused:
-                self._miss(each.sop_instance_uid, f"refused here: {refused[each.sop_instance_uid]}", each)
+                reason = f"refused here: {refused[each.sop_instance_uid]}"
+                self.missing.append(Missing(each.sop_instance_uid, reason, each))
         missing = [each for each in remaining if each.sop_instance_uid not in refused]
         again = self._once_more(task, proposal, missing, bad) if missing else []
         self._again += again
         if not again:
             reason = str(bad) if bad is not None else "the peer says that it was sent, but it never came"
-            for each in missing:
-                self._miss(each.sop_instance_uid, reason, each)
+            code = None if bad is None else bad.status
+            self.missing += [Missing(each.sop_instance_uid, reason, each, code) for each in missing]
 
     def _once_more(
         self, task: Task, proposal: Proposal, missing: Sequence[Listed], bad: Told | None
@@ -348,7 +351,8 @@ class RetrieveJob:
             study = task.wanted.study_uid
             came = self._came[study] if study else self._came.total()
             if not came and not any(told.completed or told.warning for told in tolds):
-                self._miss(str(task.wanted), "the peer has nothing of it, or shows us nothing")
+                reason = "the peer has nothing of it, or shows us nothing"
+                self.missing.append(Missing(str(task.wanted), reason))
             return
         failed = [uid for told in tolds for uid in told.failed_uids if uid not in self._folder.present]
         if not bad.failed and not failed and not _is_failure(bad):
@@ -359,11 +363,10 @@ class RetrieveJob:
         elif bad.status & 0xFF00 == status.OUT_OF_RESOURCES and task.tries < self._retry:
             self._again.append(structs.replace(task, plan=0, tries=task.tries + 1))
         else:
-            for uid in failed:
-                self._miss(uid, str(bad))
-            if not failed:
-                number = f"{bad.failed} instances: " if bad.failed else ""
-                self._miss(str(task.wanted), f"{number}{bad}")
+            number = f"{bad.failed} instances: " if bad.failed and not failed else ""
+            self.missing += [
+                Missing(what, f"{number}{bad}", status=bad.status) for what in failed or [str(task.wanted)]
+            ]
 
     def _lost(self, task: Task, error: Exception) -> None:
         """The association of a task did not come about, or was lost under it."""
@@ -380,15 +383,11 @@ class RetrieveJob:
             else:
                 self._again += listed_tasks(task.wanted, remaining, tries=tries)
         elif remaining is None:
-            self._miss(str(task.wanted), str(error), error=error)
+            self.missing.append(Missing(str(task.wanted), str(error), error=error))
         else:
-            for each in remaining:
-                self._miss(each.sop_instance_uid, str(error), each, error=error)
-
-    def _miss(
-        self, what: str, reason: str, listed: Listed | None = None, *, error: Exception | None = None
-    ) -> None:
-        self.missing.append(Missing(what, reason, listed, error))
+            self.missing += [
+                Missing(each.sop_instance_uid, str(error), each, error=error) for each in remaining
+            ]
 
 
 def _is_failure(told: Told) -> bool:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dimse import status
+from dimse.errors import DimseError
 from services.cli.client import OutputFormat
 from services.cli.hints import hint
 from services.printable import printable
@@ -69,19 +71,19 @@ class RetrieveReport:
     Args:
         source: whom from.
         output: where to, as a person wrote it.
-        method: get or move.
+        destination: our AE title as the destination of a C-MOVE; empty for C-GET.
         format: of the summary.
         verbose: a line for each instance.
     """
 
     def __init__(
-        self, source: "Source", output: str, method: str, format: OutputFormat, verbose: bool
+        self, source: "Source", output: str, destination: str, format: OutputFormat, verbose: bool
     ) -> None:
         self.verbose = verbose
         self.where = f"{source.called_ae} at {source.host}:{source.port}"
         self._source = source
         self._output = output
-        self._method = method
+        self._destination = destination
         self._format = format
         self._begin = time.perf_counter()
 
@@ -105,9 +107,18 @@ class RetrieveReport:
         complain(f"refused: {sop_instance_uid or 'an instance without UID'}: {reason}")
 
     def _hint(self, error: Exception | None) -> None:
-        advice = None if error is None else hint(error)
+        advice = None if error is None else self._advice(error)
         if advice is not None:
             complain(f"hint: {advice}")
+
+    def _advice(self, error: Exception) -> str | None:
+        if not isinstance(error, DimseError):
+            return hint(error)
+        if error.status != status.SOP_CLASS_NOT_SUPPORTED:
+            return None
+        if self._destination:
+            return "does the peer offer C-MOVE at all? --method get asks it for C-GET"
+        return "does the peer offer C-GET at all? --method move asks it for C-MOVE, to a listener of ours"
 
     def end(self, job: "RetrieveJob", folder: "Folder", *, interrupted: bool) -> None:
         """The summary."""
@@ -141,14 +152,15 @@ class RetrieveReport:
             complain(
                 f"and {more} more missing" + ("" if self._format == "json" else "; --format json names all")
             )
-        error = next((each.error for each in missing if each.error is not None), None)
-        self._hint(error)
+        self._hint(next((each.error for each in missing if each.error is not None), None))
+        if any(each.status == status.MOVE_DESTINATION_UNKNOWN for each in missing):
+            complain(destination_hint(self._source, self._destination))
 
     def _print_json(self, job: "RetrieveJob", folder: "Folder", seconds: float, interrupted: bool) -> None:
         print_json(
             {
                 **peer_fields(self._source),
-                "method": self._method,
+                "method": "move" if self._destination else "get",
                 "output": self._output,
                 "retrieved": folder.kept,
                 "alreadyThere": job.already + folder.repeated,
@@ -176,6 +188,15 @@ def _missing(each: "Missing") -> dict[str, str]:
         "series": each.listed.series_uid,
         "sopClass": each.listed.sop_class_uid,
     }
+
+
+def destination_hint(source: "Source", destination: str) -> str:
+    """What to do about status A801H."""
+    return (
+        f"hint: {source.called_ae} does not know {destination}: name address and port of that AE title there "
+        "(dicom-server: knownDestinations, Orthanc: DicomModalities, dcmqrscp: the HostTable), or say another one; "
+        "letter case counts"
+    )
 
 
 def peer_fields(source: "Source") -> dict[str, Any]:

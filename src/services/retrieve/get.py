@@ -5,10 +5,11 @@ response has come: as many at a time as the negotiated window allows.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
+from dimse import status
 from dimse.enums import CommandField, Priority
 from dimse.errors import DimseError
 from dimse.operation import BoundedBuffer, Operation
@@ -18,7 +19,7 @@ from dul.negotiation import SupportedContext
 from services.query.keys import MODELS
 from services.retrieve.holdings import Holdings
 from services.retrieve.selection import Selection, selection_of
-from services.retrieve.sub_operations import SubOperations, reported
+from services.retrieve.sub_operations import SubOperations, index_failure, reported
 from services.send import InstanceFile, Ready, prepare, send_ready
 from services.sop_classes import UNCOMPRESSED
 
@@ -48,6 +49,7 @@ class Get:
             nothing that comes on it could be trusted any more.
         maximum_identifier: bytes of a request's identifier.
         failed: told of each instance that could not be sent.
+        sent: told, at the end of a C-GET, how many instances were sent.
     """
 
     command_fields = frozenset({CommandField.C_GET_RQ})
@@ -63,11 +65,13 @@ class Get:
         response_timeout: float = 60.0,
         maximum_identifier: int = MAXIMUM_IDENTIFIER,
         failed: Failed = nobody,
+        sent: Callable[[int], object] = lambda count: None,
     ) -> None:
         self._holdings = holdings
         self._response_timeout = response_timeout
         self._maximum_identifier = maximum_identifier
         self._failed = failed
+        self._sent = sent
 
     def open_data_set(self, operation: Operation) -> DataSetSink:
         """Identifiers are wanted whole, and are small."""
@@ -76,10 +80,13 @@ class Get:
     async def perform(self, operation: Operation) -> AsyncGenerator[Answer, None]:
         """Send what is selected, and tell how it goes."""
         selection = selection_of(operation)
-        needs = await self._holdings.needs(selection.level, selection.unique_keys)
+        try:
+            needs = await self._holdings.needs(selection.level, selection.unique_keys)
+        except Exception as error:
+            raise index_failure(operation, error, status.UNABLE_TO_CALCULATE_NUMBER_OF_MATCHES) from error
         sub_operations = SubOperations(sum(needs.values()))
         work = self._send_all(operation, selection, sub_operations)
-        async with aclosing(reported(operation, sub_operations, work)) as answers:
+        async with aclosing(reported(operation, sub_operations, work, self._sent)) as answers:
             async for answer in answers:
                 yield answer
 
@@ -93,7 +100,10 @@ class Get:
         async with aclosing(pages), asyncio.TaskGroup() as senders:
             for _ in range(width + 1):
                 senders.create_task(self._send_some(lane))
-        if lane.goes_on:
+        if lane.index_error is not None:
+            failure = index_failure(operation, lane.index_error, status.UNABLE_TO_PERFORM_SUBOPERATIONS)
+            sub_operations.break_off(failure.status, failure.comment)
+        elif lane.goes_on:
             sub_operations.no_more()
 
     async def _send_some(self, lane: "_Lane") -> None:
@@ -142,6 +152,7 @@ class _Lane:
         self.operation = operation
         self.sub_operations = sub_operations
         self.outstanding = outstanding
+        self.index_error: Exception | None = None
         self._pages = pages
         self._page: list[InstanceFile] = []
         self._one_at_a_time = asyncio.Lock()
@@ -149,13 +160,18 @@ class _Lane:
     @property
     def goes_on(self) -> bool:
         """Whether another sub-operation may begin."""
-        return not self.operation.cancelled and self.operation.association.ended is None
+        is_wanted = not self.operation.cancelled and self.operation.association.ended is None
+        return is_wanted and self.index_error is None
 
     async def take(self) -> InstanceFile | None:
         """The next one; None when there are no more."""
         async with self._one_at_a_time:
-            if not self._page:
-                async for page in self._pages:
-                    self._page = list(page)[::-1]
-                    break
-            return self._page.pop() if self._page else None
+            try:
+                while not self._page:
+                    self._page = list(await anext(self._pages))[::-1]
+            except StopAsyncIteration:
+                return None
+            except Exception as error:
+                self.index_error = error
+                return None
+            return self._page.pop()

@@ -108,9 +108,7 @@ def _plan(sop_classes: tuple[str, ...], model: ModelName) -> tuple[tuple[Propose
     return tuple(associations)
 
 
-def _next_groups(
-    syntaxes: Sequence[str], offset: int, room: int
-) -> tuple[list[tuple[str, ...]], int]:
+def _next_groups(syntaxes: Sequence[str], offset: int, room: int) -> tuple[list[tuple[str, ...]], int]:
     """The transfer syntaxes of the next contexts of a SOP class, and where the ones after them begin.
 
     All but the last context have one each; the last one has all the rest.

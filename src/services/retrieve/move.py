@@ -5,7 +5,7 @@ again, several associations side by side, and a window.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
 from msgspec import Struct
@@ -22,7 +22,7 @@ from services.retrieve.destinations import Destinations, MoveDestination
 from services.retrieve.get import MAXIMUM_IDENTIFIER, Failed, nobody
 from services.retrieve.holdings import Holdings
 from services.retrieve.selection import Selection, selection_of
-from services.retrieve.sub_operations import SubOperations, reported
+from services.retrieve.sub_operations import SubOperations, index_failure, reported
 from services.send import InstanceFile, Need, plan
 from services.sending import Destination, Outcome, SendJob
 from services.sop_classes import UNCOMPRESSED
@@ -33,9 +33,6 @@ MOST_AT_ONCE = 50_000
 
 LISTING = 10.0
 """Seconds in which what will not be sent any more is looked up, for the Failed SOP Instance UID List."""
-
-INDEX_FAILED = 0xC001
-"""Of the codes that PS3.4 C.4.2.1.5 leaves for "unable to process", ours for an index that failed."""
 
 
 class MoveOptions(Struct, frozen=True, kw_only=True):
@@ -71,6 +68,7 @@ class Move:
         ae_title: ours, by which we call destinations.
         options: how they are sent.
         failed: told of each instance that could not be sent, and of associations that did not come about.
+        sent: told, at the end of a C-MOVE, how many instances were sent.
     """
 
     command_fields = frozenset({CommandField.C_MOVE_RQ})
@@ -87,12 +85,14 @@ class Move:
         *,
         options: MoveOptions = MoveOptions(),  # noqa: B008 frozen
         failed: Failed = nobody,
+        sent: Callable[[int], object] = lambda count: None,
     ) -> None:
         self._holdings = holdings
         self._destinations = destinations
         self._ae_title = ae_title
         self._options = options
         self._failed = failed
+        self._sent = sent
         self._moves = 0
 
     def open_data_set(self, operation: Operation) -> DataSetSink:
@@ -113,7 +113,7 @@ class Move:
             needs = await self._needs(operation, selection)
             moving = _Moving(operation, selection, needs, destination, self._options.move_timeout)
             work = self._move(moving)
-            async with aclosing(reported(operation, moving.sub_operations, work)) as answers:
+            async with aclosing(reported(operation, moving.sub_operations, work, self._sent)) as answers:
                 async for answer in answers:
                     yield answer
         finally:
@@ -123,7 +123,7 @@ class Move:
         try:
             return await self._holdings.needs(selection.level, selection.unique_keys)
         except Exception as error:
-            raise _failure(operation, error, status.UNABLE_TO_CALCULATE_NUMBER_OF_MATCHES) from error
+            raise index_failure(operation, error, status.UNABLE_TO_CALCULATE_NUMBER_OF_MATCHES) from error
 
     def _destination(self, operation: Operation) -> MoveDestination:
         assert isinstance(operation.request, CMoveRQ)
@@ -139,7 +139,7 @@ class Move:
             return
         if moving.index_error is not None:
             code = status.UNABLE_TO_PERFORM_SUBOPERATIONS
-            failure = _failure(moving.operation, moving.index_error, code)
+            failure = index_failure(moving.operation, moving.index_error, code)
             moving.sub_operations.break_off(failure.status, failure.comment)
         elif all_taken:
             moving.sub_operations.no_more()
@@ -289,14 +289,6 @@ class _Moving:
         except Exception as error:
             self.index_error = error  # what was read before is sent all the same
         return files
-
-
-def _failure(operation: Operation, error: Exception, timed_out: int) -> DimseError:
-    """The status for an index that took too long, or failed; the latter the listener is told of."""
-    if isinstance(error, TimeoutError):
-        return DimseError(timed_out, str(error) or "the index took too long")
-    operation.association.listener.operation_failed(operation, error)
-    return DimseError(INDEX_FAILED, "the index failed; the log of the server says why")
 
 
 async def _stop_when_cancelled(operation: Operation, job: SendJob) -> None:

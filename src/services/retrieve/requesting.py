@@ -37,6 +37,10 @@ MODELS_BY_NAME: Mapping[ModelName, Model] = MappingProxyType({"study": STUDY_ROO
 """The information models to retrieve by."""
 
 _FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
+_MEANINGS = {  # what one number means here and not elsewhere
+    status.SUBOPERATIONS_COMPLETE_WITH_FAILURES: "Warning: sub-operations complete with failures (B000H)",
+    status.UNABLE_TO_PERFORM_SUBOPERATIONS: "Failure: no sub-operation could be performed (A702H)",
+}
 _LONGEST = 7 * 86400.0  # seconds between two responses, however many instances come meanwhile
 _SENDING = 5.0  # seconds for a C-CANCEL to go out
 
@@ -74,7 +78,7 @@ class Told(Struct, frozen=True):
         return self.remaining + (self.completed or 0) + (self.failed or 0) + (self.warning or 0)
 
     def __str__(self) -> str:
-        text = status.describe(self.status)
+        text = _MEANINGS.get(self.status) or status.describe(self.status)
         return f"{text}: {self.comment}" if self.comment else text
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dimse import status
 from dimse.enums import DATA_SET_FOLLOWS
+from dimse.errors import DimseError
 from dimse.operation import Operation
 from dimse.service import Answer
 from services.query.identifiers import IdentifierWriter
@@ -20,6 +21,9 @@ SHORTEST_INTERVAL = 0.1
 
 LONGEST_INTERVAL = 1.0
 """Seconds between two pending responses, at most."""
+
+INDEX_FAILED = 0xC001
+"""Of the codes that PS3.4 C.4.2.1.5 leaves for "unable to process", ours for an index that failed."""
 
 _MOST = 0xFFFF
 _FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
@@ -152,10 +156,25 @@ def _fitting(uids: list[str]) -> str:
     return joined[:_MOST].rpartition("\\")[0]
 
 
+def index_failure(operation: Operation, error: Exception, timed_out: int) -> DimseError:
+    """What ends an operation whose index failed, which the association's listener is told of, or took too long.
+
+    Args:
+        operation: whose.
+        error: what the index raised.
+        timed_out: the status where it took too long.
+    """
+    if isinstance(error, TimeoutError):
+        return DimseError(timed_out, str(error) or "the index took too long")
+    operation.association.listener.operation_failed(operation, error)
+    return DimseError(INDEX_FAILED, "the index failed; the log of the server says why")
+
+
 async def reported(
     operation: Operation,
     sub_operations: SubOperations,
     work: Coroutine[Any, Any, None],
+    sent: Callable[[int], object] = lambda count: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[Answer, None]:
     """Perform sub-operations, and yield the responses that tell of them.
@@ -168,6 +187,7 @@ async def reported(
         sub_operations: counts them; `work` records each.
         work: performs them, and ends early once the operation is cancelled; what remains then was not performed.
             Cancelled when the generator is closed.
+        sent: told at the end how many instances arrived.
         clock: seconds.
 
     Raises:
@@ -191,6 +211,7 @@ async def reported(
         if not task.done():
             task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        sent(sub_operations.completed + sub_operations.warning)
     yield sub_operations.final(operation)
 
 

@@ -67,7 +67,7 @@ class DicomServer(SCP):
             index = ArchiveIndex(opened.index.reader, opened.archive.path)
         super().__init__(
             config.ae_title,
-            services_of(config, store, index),
+            services_of(config, store, index, statistics.add_sent),
             options=msgspec.structs.replace(
                 provider_options(config),
                 forgive=self._forgive,

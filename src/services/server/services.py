@@ -1,7 +1,7 @@
 """What a configuration offers: the services of the server, and the presentation contexts that they accept."""
 
 from collections import ChainMap
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import cast
 
 from dimse.operation import Operation
@@ -20,13 +20,19 @@ from services.storage import ArchiveStorage, InstanceStore
 from services.verification import Verification
 
 
-def services_of(config: Config, store: InstanceStore, index: ArchiveIndex | None) -> Sequence[Service]:
+def services_of(
+    config: Config,
+    store: InstanceStore,
+    index: ArchiveIndex | None,
+    sent: Callable[[int], object] = lambda count: None,
+) -> Sequence[Service]:
     """The services of a server.
 
     Args:
         config: whose.
         store: keeps what is stored.
         index: finds it; None where there is none, and nothing can be queried or retrieved.
+        sent: told how many instances a C-GET or a C-MOVE has sent.
     """
     services: list[Service] = [Verification(), ArchiveStorage(store, storage_contexts(config))]
     if index is not None:
@@ -42,6 +48,7 @@ def services_of(config: Config, store: InstanceStore, index: ArchiveIndex | None
                 response_timeout=config.retrieve.response_timeout,
                 maximum_identifier=config.limits.identifier_length,
                 failed=_not_sent,
+                sent=sent,
             ),
             Move(
                 index,
@@ -49,6 +56,7 @@ def services_of(config: Config, store: InstanceStore, index: ArchiveIndex | None
                 config.ae_title,
                 options=_move_options(config),
                 failed=_not_sent,
+                sent=sent,
             ),
         ]
     return services

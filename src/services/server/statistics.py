@@ -61,6 +61,10 @@ class Statistics(Struct, kw_only=True, gc=False):
     started_at: float = field(default_factory=time.time)
     started: float = field(default_factory=time.monotonic)
 
+    def add_sent(self, instances: int) -> None:
+        """Count what a C-GET or a C-MOVE has sent."""
+        self.instances_sent += instances
+
     def tolerate(self, switch: str) -> None:
         """Count one violation that a switch of `peers.<AE>.tolerate` let pass."""
         self.violations_tolerated[switch] += 1
