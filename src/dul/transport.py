@@ -341,7 +341,9 @@ async def request_association(
         cause = why_not_connected(error) or f"no answer within {options.timers.association:g} s"
         raise ConnectionLost(f"cannot connect to {host}:{port}: {cause}") from error
     except BaseException:
-        provider.abort()  # cancelled while connecting: Evt15 in Sta4
+        # Cancelled while connecting: Evt15 in Sta4. uvloop may have connected, and closed again, before we hear of it.
+        if provider._transport is None or not provider._transport.is_closing():
+            provider.abort()
         raise
     return provider
 

@@ -115,7 +115,7 @@ class Get:
                 self._fail(lane, instance, error)
                 continue
             async with lane.outstanding:
-                if lane.goes_on:
+                if lane.is_wanted:
                     await self._send(lane, instance, ready)
 
     async def _send(self, lane: "_Lane", instance: InstanceFile, ready: Ready) -> None:
@@ -158,10 +158,14 @@ class _Lane:
         self._one_at_a_time = asyncio.Lock()
 
     @property
-    def goes_on(self) -> bool:
+    def is_wanted(self) -> bool:
         """Whether another sub-operation may begin."""
-        is_wanted = not self.operation.cancelled and self.operation.association.ended is None
-        return is_wanted and self.index_error is None
+        return not self.operation.cancelled and self.operation.association.ended is None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another instance may be taken."""
+        return self.is_wanted and self.index_error is None
 
     async def take(self) -> InstanceFile | None:
         """The next one; None when there are no more."""
