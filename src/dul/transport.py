@@ -341,9 +341,10 @@ async def request_association(
         cause = why_not_connected(error) or f"no answer within {options.timers.association:g} s"
         raise ConnectionLost(f"cannot connect to {host}:{port}: {cause}") from error
     except BaseException:
-        # Cancelled while connecting: Evt15 in Sta4. uvloop may have connected, and closed again, before we hear of it.
-        if provider._transport is None or not provider._transport.is_closing():
-            provider.abort()
+        if provider._transport is None:
+            provider.abort()  # cancelled while connecting: Evt15 in Sta4
+        elif not provider._transport.is_closing():
+            provider.connection_lost(None)  # cancelled when just connected: uvloop has closed it, and tells nobody
         raise
     return provider
 
