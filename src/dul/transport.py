@@ -344,7 +344,7 @@ async def request_association(
         if provider._transport is None:
             provider.abort()  # cancelled while connecting: Evt15 in Sta4
         elif not provider._transport.is_closing():
-            provider.connection_lost(None)  # cancelled when just connected: uvloop has closed it, and tells nobody
+            provider.connection_lost(None)  # just connected: uvloop has closed it, and tells nobody
         raise
     return provider
 

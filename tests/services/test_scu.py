@@ -156,6 +156,25 @@ def test_cancelled_while_it_waits_for_the_answer_it_aborts(loop_factory: LoopFac
     run(test(), loop_factory)
 
 
+@pytest.mark.parametrize("turns", range(8))
+def test_cancelled_in_any_turn_of_connecting_it_just_ends(turns: int, loop_factory: LoopFactory) -> None:
+    async def test() -> None:
+        async def one() -> None:
+            async with associate(HOST, port, contexts=[verification_context()], **NAMES):
+                await asyncio.Event().wait()
+
+        async with scp().listen(port=0) as port:
+            task = asyncio.ensure_future(one())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.sleep(0.02)  # the listener may be about to accept
+
+    run(test(), loop_factory)
+
+
 def test_the_observer_sees_every_pdu_and_every_transition(loop_factory: LoopFactory) -> None:
     async def test() -> None:
         seen: list[Observation] = []

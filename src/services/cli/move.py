@@ -249,13 +249,18 @@ class MoveCommand:
                 f"hint: does {self._destination} run where {self._source.called_ae} looks for it, and take instances "
                 "from it? The peer's log says more"
             )
+        elif not _ended(told) and status.category(told.status) is status.StatusCategory.FAILURE:
+            complain(
+                f"hint: does {self._source.called_ae} know {self._destination}? The peer's log says more"
+            )
 
     def _problem(self, what: str, code: int | None, reason: str, error: Exception | None = None) -> None:
         from services.cli.hints import hint
 
         self.problems.append((what, code, reason))
         complain(f"error: {self._where}: {what}: {reason}")
-        advice = None if error is None else hint(error)
+        silent = isinstance(error, TimeoutError)  # of which the hint is about connecting
+        advice = None if error is None or silent else hint(error)
         if advice is not None:
             complain(f"hint: {advice}")
 

@@ -286,9 +286,17 @@ class RetrieveCommand:
         from services.cli.received_files import DataSetInspector, is_whole
         from services.retrieve.folder import Folder
 
+        named: dict[str, list[Wanted]] = {}
+        for each in self._wanted:
+            named.setdefault(each.study_uid, []).append(each)
+
         def is_wanted(identity: "Identity") -> bool:
             uids = identity.study_uid, identity.series_uid, identity.sop_instance_uid
-            return any(wanted.includes(*uids) for wanted in self._wanted)
+            if identity.study_uid in named:
+                return any(each.includes(*uids) for each in named[identity.study_uid])
+            # A patient's: what is listed, or whatever comes where nothing is.
+            job = self._job
+            return "" in named and (job is None or not job.is_listed or identity.study_uid in job.studies)
 
         def kept(identity: "Identity", size: int) -> None:
             self._report.kept(identity, size)

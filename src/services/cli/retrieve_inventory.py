@@ -85,8 +85,9 @@ class Inventory:
     async def _instances(self, wanted: Wanted, study: str, series: str) -> AsyncIterator[Listed]:
         above = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
         answers = await self._ask(wanted, Level.IMAGE, "SOPInstanceUID", "SOPClassUID", **above)
+        named = frozenset(wanted.instance_uids)
         for instance, sop_class in answers:
-            if not wanted.instance_uids or instance in wanted.instance_uids:
+            if not named or instance in named:
                 yield Listed(study, series, instance, sop_class if is_uid(sop_class) else "")
 
     async def _ask(

@@ -68,6 +68,7 @@ class RetrieveJob:
         missing: what did not come.
         warnings: how often sub-operations ended with a warning, by the peer's count.
         is_listed: whether the peer listed all that was asked for.
+        studies: those of what it listed.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class RetrieveJob:
         self.associations = self.already = self.warnings = 0
         self.missing: list[Missing] = []
         self.is_listed = True
+        self.studies: set[str] = set()
         self._source = source
         self._method = method
         self._wanted = wanted
@@ -168,16 +170,14 @@ class RetrieveJob:
                 async with self._source.associate(contexts) as association:
                     established = True
                     self.associations += 1
-                    inventory = Inventory(association, self._source.timeout)
-                    for wanted in self._wanted:
-                        if wanted not in listed:
-                            listed[wanted] = await inventory.of(wanted)
-                self._tell_strange(inventory.strange)
+                    await self._list_on(association, listed)
                 break
-            except (DimseError, InvalidAnswer, TimeoutError) as error:
-                self._cannot_list(str(error))
+            except TimeoutError:
+                self._cannot_list(f"no answer within {self._source.timeout:g} s")
                 break
             except NetworkError as error:
+                if len(listed) == len(self._wanted):
+                    break  # it ended otherwise than in order, but it is complete
                 tries += 1
                 if not may_pass(error) or tries > self._retry:
                     if established:
@@ -186,6 +186,17 @@ class RetrieveJob:
                     raise
             await self._wait(tries)
         return [(wanted, listed.get(wanted)) for wanted in self._wanted]
+
+    async def _list_on(self, association: Association, listed: dict[Wanted, list[Listed]]) -> None:
+        """Add what the peer lists; a refusal is no reason not to release the association."""
+        inventory = Inventory(association, self._source.timeout)
+        try:
+            for wanted in self._wanted:
+                if wanted not in listed:
+                    listed[wanted] = await inventory.of(wanted)
+        except (DimseError, InvalidAnswer) as error:
+            self._cannot_list(str(error))
+        self._tell_strange(inventory.strange)
 
     def _cannot_list(self, why: str) -> None:
         self.is_listed = False
@@ -205,6 +216,7 @@ class RetrieveJob:
         seen: set[str] = set()
         found: list[tuple[Wanted, list[Listed], list[Listed]]] = []
         for wanted, listed in listing:
+            self.studies.update(each.study_uid for each in listed or ())
             fresh = [each for each in listed or () if each.sop_instance_uid not in seen]
             seen.update(each.sop_instance_uid for each in fresh)
             missing = [each for each in fresh if not self._has(each)]
@@ -298,7 +310,7 @@ class RetrieveJob:
     async def _conclude(self, task: Task, proposal: Proposal, tolds: Sequence[Told]) -> None:
         """Find out what is missing after a task, and whether to ask for it again."""
         self.warnings += sum(told.warning or 0 for told in tolds)
-        bad = next((told for told in tolds if told.status != status.SUCCESS), None)
+        bad = next((told for told in tolds if told.status != status.SUCCESS or told.failed), None)
         if self._remaining(task):
             await self._method.settle()
         remaining = self._remaining(task)

@@ -112,6 +112,8 @@ class RetrieveReport:
             complain(f"hint: {advice}")
 
     def _advice(self, error: Exception) -> str | None:
+        if isinstance(error, TimeoutError):
+            return None  # there was an association; the hint is about connecting
         if not isinstance(error, DimseError):
             return hint(error)
         if error.status != status.SOP_CLASS_NOT_SUPPORTED:
@@ -172,7 +174,7 @@ class RetrieveReport:
                 "associations": job.associations,
                 "listed": job.is_listed,
                 "interrupted": interrupted,
-                "left": job.left if interrupted else 0,
+                "left": job.left if interrupted or folder.failure is not None else 0,
                 "missing": [_missing(each) for each in job.missing],
             }
         )
@@ -215,8 +217,8 @@ def count(number: int, what: str) -> str:
 
 
 def complain(text: str) -> None:
-    """A line on standard error."""
-    typer.echo(printable(text), err=True)
+    """A line on standard error, above the progress bar where there is one."""
+    print(printable(text), file=sys.stderr)
 
 
 def print_json(answer: dict[str, Any]) -> None:

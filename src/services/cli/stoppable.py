@@ -1,11 +1,10 @@
 """Ctrl+C for a command that has something to end in order first: operations to cancel, associations to release."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
-
-import typer
 
 T = TypeVar("T")
 
@@ -40,7 +39,7 @@ async def run_until_stopped(
         task.uncancel()
     else:
         return False
-    typer.echo("interrupted: what is under way is cancelled; Ctrl+C again ends at once", err=True)
+    print("interrupted: what is under way is cancelled; Ctrl+C again ends at once", file=sys.stderr)
     stop()
     await asyncio.wait([doing], timeout=grace)
     doing.cancel()

@@ -166,12 +166,13 @@ async def invoke_retrieve(
         request: given the Message ID, makes the command.
         context: where to send it.
         identifier: in the context's transfer syntax.
-        timeout: seconds in which neither a response came nor `activity` was touched, after which the peer is given up.
+        timeout: seconds in which neither a response came nor `activity` was touched, after which the association is
+            aborted.
         cancel_timeout: seconds to wait for the final response after a C-CANCEL.
         activity: touched by whoever receives the instances.
 
     Raises:
-        TimeoutError: see `timeout`; a C-CANCEL was sent.
+        TimeoutError: see `timeout`.
         AssociationEnded: the association is over, or ended meanwhile.
     """
     activity = activity or Activity()
@@ -180,7 +181,7 @@ async def invoke_retrieve(
     )
     async with aclosing(replies):
         while True:
-            response, data_set = await _next(replies, timeout, cancel_timeout, activity)
+            response, data_set = await _next(association, replies, timeout, cancel_timeout, activity)
             told = _told(response, data_set, context.transfer_syntax)
             yield told
             if not told.is_pending:
@@ -188,9 +189,13 @@ async def invoke_retrieve(
 
 
 async def _next(
-    replies: AsyncGenerator[Reply, None], timeout: float, cancel_timeout: float, activity: Activity
+    association: Association,
+    replies: AsyncGenerator[Reply, None],
+    timeout: float,
+    cancel_timeout: float,
+    activity: Activity,
 ) -> Reply:
-    """The next response; cancels the operation where nothing comes, and where the wait for it is cancelled."""
+    """The next response; cancels the operation where the wait for it is cancelled."""
     activity.touch()
     waiting = asyncio.ensure_future(anext(replies))
     try:
@@ -198,10 +203,12 @@ async def _next(
             await asyncio.wait([waiting], timeout=left)
             if waiting.done():
                 return waiting.result()
-        raise TimeoutError(f"nothing came within {timeout:g} s")
+        cause = f"nothing came within {timeout:g} s"
+        association.abort(cause)
+        raise TimeoutError(cause)
     finally:
         if not waiting.done():
-            waiting.cancel()  # which sends the C-CANCEL and waits for the end
+            waiting.cancel()  # which sends the C-CANCEL and waits for the end, where there is an association
             await asyncio.wait([waiting], timeout=cancel_timeout + _SENDING)
 
 

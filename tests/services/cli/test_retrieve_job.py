@@ -202,3 +202,12 @@ def test_nobody_there_is_an_error(tmp_path: Path, loop_factory: LoopFactory) -> 
         return it
 
     assert len(run(main(), loop_factory).notes) == 2
+
+
+def test_a_success_that_counts_failures_is_none(tmp_path: Path, loop_factory: LoopFactory) -> None:
+    async def lies(pacs: Pacs, operation: Operation, selected: list[Image]) -> AsyncIterator[Answer]:
+        await send(pacs, operation, selected[0])
+        yield operation.response(number_of_completed_suboperations=1, number_of_failed_suboperations=1), None
+
+    it = run(ran(Pacs(images(2), lies), tmp_path, find=False), loop_factory)
+    assert [missing.what for missing in it.job.missing] == ["study 1.2.3"]

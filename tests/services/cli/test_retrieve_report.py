@@ -23,7 +23,7 @@ def end(
     missing: list[Missing], format: Any = "text", destination: str = "", *, interrupted: bool = False
 ) -> None:
     report = RetrieveReport(SOURCE, "out", destination, format, False)
-    folder: Any = SimpleNamespace(kept=3, size=2_000_000, repeated=1, refused={})
+    folder: Any = SimpleNamespace(kept=3, size=2_000_000, repeated=1, refused={}, failure=None)
     job: Any = SimpleNamespace(
         missing=missing, already=4, warnings=0, associations=2, is_listed=True, left=7 if interrupted else 0
     )

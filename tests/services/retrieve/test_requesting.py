@@ -10,6 +10,7 @@ from dimse import status
 from dimse.association import Association
 from dimse.operation import Operation
 from dimse.service import Answer
+from dul.errors import AssociationAborted
 from finding import decoded
 from loops import LoopFactory, run
 from retrieving import Image, Pacs
@@ -114,12 +115,12 @@ async def listen_and_move(
     return told, association
 
 
-def test_silence_is_given_up_with_a_cancel(loop_factory: LoopFactory) -> None:
+def test_silence_ends_with_an_abort(loop_factory: LoopFactory) -> None:
     pacs = Pacs([], silent)
     told, association = run(listen_and_move(pacs, None, 0.1), loop_factory)
     assert told == [status.PENDING, -1]
-    assert pacs.cancelled == 1
-    assert not association.negotiated.contexts or association.ended is not None
+    assert pacs.cancelled == 0
+    assert isinstance(association.ended, AssociationAborted)
 
 
 def test_what_comes_beside_the_responses_is_no_silence(loop_factory: LoopFactory) -> None:
