@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any, cast
 
 from dul.buffers import Buffer, BufferPool, BuffersExhausted
@@ -263,6 +264,17 @@ def _keep_alive(transport: asyncio.Transport) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def acceptor(
+    make_user: UserFactory, options: ProviderOptions, pool: BufferPool, tls: TLSDoor | None = None
+) -> Callable[[], asyncio.BaseProtocol]:
+    """A protocol factory for transport connections that a requestor opened; the arguments are those of `listen`."""
+
+    def new_association() -> TransportProvider:
+        return TransportProvider(Role.ACCEPTOR, make_user, options, pool)
+
+    return new_association if tls is None else tls.upgrading(new_association)
+
+
 async def listen(
     make_user: UserFactory,
     host: str | None,
@@ -291,12 +303,7 @@ async def listen(
         OSError: the address cannot be bound.
     """
     options = options or ProviderOptions()
-    pool = pool or BufferPool(options.limits.p_data_tf)
-
-    def new_association() -> TransportProvider:
-        return TransportProvider(Role.ACCEPTOR, make_user, options, pool)
-
-    factory = new_association if tls is None else tls.upgrading(new_association)
+    factory = acceptor(make_user, options, pool or BufferPool(options.limits.p_data_tf), tls)
     where: dict[str, Any] = {"sock": sock} if sock is not None else {"host": host, "port": port}
     return await asyncio.get_running_loop().create_server(factory, backlog=backlog, **where)
 

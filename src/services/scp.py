@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from dimse.association import Association
 from dimse.listener import AssociationListener
@@ -15,7 +16,7 @@ from dul.negotiation import AcceptorPolicy, answer
 from dul.pdus import AAssociateAC, AAssociateRJ, AAssociateRQ
 from dul.provider import ProviderOptions, ServiceProvider
 from dul.tls import TLSDoor
-from dul.transport import listen
+from dul.transport import acceptor, listen
 
 
 class SCP(AssociationListener):
@@ -95,13 +96,13 @@ class SCP(AssociationListener):
         Raises:
             OSError: the address cannot be bound.
         """
-        door = TLSDoor(tls, timeout=tls_handshake_timeout, failed=self.handshake_failed) if tls else None
+        door = self._door(tls, tls_handshake_timeout)
         server = await listen(
             self._new_association,
             host,
             port,
             options=self.options,
-            pool=BufferPool(self.options.limits.p_data_tf, self._maximum_lent),
+            pool=self._pool(),
             sock=sock,
             backlog=backlog,
             tls=door,
@@ -110,6 +111,24 @@ class SCP(AssociationListener):
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            if door is not None:
+                door.close()
+            await self.abort_all()
+
+    @asynccontextmanager
+    async def accept(
+        self, *, tls: ssl.SSLContext | None = None, tls_handshake_timeout: float = 10.0
+    ) -> AsyncIterator[Callable[[socket.socket], Awaitable[object]]]:
+        """Take connections that somebody else has accepted; the block is as that of `listen`.
+
+        Yields:
+            Takes a connection; raises OSError where it is of no use any more.
+        """
+        door = self._door(tls, tls_handshake_timeout)
+        factory = acceptor(self._new_association, self.options, self._pool(), door)
+        try:
+            yield partial(asyncio.get_running_loop().connect_accepted_socket, factory)
+        finally:
             if door is not None:
                 door.close()
             await self.abort_all()
@@ -152,6 +171,12 @@ class SCP(AssociationListener):
 
     def closed(self, association: Association) -> None:
         self.associations.discard(association)
+
+    def _door(self, tls: ssl.SSLContext | None, timeout: float) -> TLSDoor | None:
+        return TLSDoor(tls, timeout=timeout, failed=self.handshake_failed) if tls else None
+
+    def _pool(self) -> BufferPool:
+        return BufferPool(self.options.limits.p_data_tf, self._maximum_lent)
 
     def _new_association(self, provider: ServiceProvider) -> Association:
         return Association(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from services.archive.committer import Committer, Durability, Record
+from services.archive.committer import Committer, Durability, Record, RecordLater, to_record
 from services.archive.data_directory import DataDirectory, Repair
 from services.archive.disk import Disk
 from services.archive.errors import (
@@ -23,6 +23,7 @@ from services.archive.errors import (
 )
 from services.archive.fallback import scan_deflated
 from services.archive.incoming import IncomingInstance
+from services.archive.index.entry import Recorded
 from services.archive.index_attributes import (
     SERIES_INSTANCE_UID,
     SOP_CLASS_UID,
@@ -86,6 +87,7 @@ class Archive:
         disk: Disk,
         record: Record | None,
         records_inline: bool,
+        record_later: RecordLater | None,
     ) -> None:
         self.path = directory.path
         self.durability = durability
@@ -108,7 +110,8 @@ class Archive:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._receiving: set[IncomingInstance] = set()
         self._waiting: dict[Publication, asyncio.Future[None]] = {}
-        self._commits_here = durability is Durability.PROCESS and records_inline
+        self._commits_here = durability is Durability.PROCESS and (records_inline or record_later is not None)
+        self._record_later = record_later
         self._gathered: list[Publication] = []
         self._closed = False
 
@@ -128,12 +131,13 @@ class Archive:
         disk: Disk | None = None,
         record: Record | None = None,
         records_inline: bool = True,
+        record_later: RecordLater | None = None,
     ) -> "Archive":
         """Open the archive in a data directory, and repair what an earlier server left behind. Blocks.
 
         Args:
             path: the data directory; made if it is absent. One that is open already belongs to the archive
-                from now on; with `record`, it was opened with `keep_published`.
+                from now on, and is repaired where it has to be.
             implementation_class_uid: who writes the files (PS3.10 7.1).
             implementation_version_name: 1 to 16 characters.
             durability: what is reached before `commit` returns.
@@ -146,6 +150,8 @@ class Archive:
             record: see `Committer`; also told of what an earlier server published and may not have recorded.
             records_inline: `record` takes microseconds at `process`, so that it may be called in the loop's thread;
                 otherwise it is called in the committer's, as at `power`.
+            record_later: does what `record` does, at `process` and for the loop's thread; finished when the archive
+                is closed.
 
         Raises:
             DataDirectoryError: another server uses the directory, or it cannot be used; or what an earlier server
@@ -158,13 +164,12 @@ class Archive:
             directory = path
         else:
             directory = DataDirectory.open(path, disk=calls, keep_published=record is not None)
-        if record is not None:
-            try:
-                directory.repair = recover(directory, record)
-            except BaseException:
-                if directory is not path:  # whoever opened it closes it
+            if record is not None:
+                try:
+                    directory.repair = recover(directory, record)
+                except BaseException:
                     directory.close()
-                raise
+                    raise
         return cls(
             directory,
             implementation_class_uid=implementation_class_uid,
@@ -178,6 +183,7 @@ class Archive:
             disk=calls,
             record=record,
             records_inline=records_inline,
+            record_later=record_later,
         )
 
     @property
@@ -352,6 +358,8 @@ class Archive:
         for incoming in tuple(self._receiving):
             incoming.discard()
         self._commit_gathered()
+        if self._record_later is not None:
+            self._record_later.finish()
         self._committer.close()
         self._volume.close()
         self._directory.close()
@@ -393,7 +401,8 @@ class Archive:
     async def _publish(self, publication: Publication) -> None:
         """At `process` what finishes in one turn of the loop is committed together, here; else a thread does it."""
         here = self._commits_here and not self._volume.stalled
-        if here and not (self._receiving or self._gathered):  # nobody else is about to finish
+        alone = not (self._receiving or self._gathered)  # nobody else is about to finish
+        if here and alone and self._record_later is None:
             if not self._commit_here((publication,)):
                 return
             here = False  # it has to be compared
@@ -417,10 +426,27 @@ class Archive:
     def _commit_here(self, batch: Sequence[Publication]) -> Sequence[Publication]:
         """Commit in this thread; returns those that a thread has to compare with what is stored."""
         started = self._volume.clock()
-        left = self._committer.try_commit(batch)
+        published, left = self._committer.try_publish(batch)
+        if self._record_later is not None:
+            self._volume.took(started)
+            self._conclude_later(published)
+            return left
+        self._committer.conclude(published)
         self._volume.took(started)
-        self._release([publication for publication in batch if publication not in left])
+        self._release(published)
         return left
+
+    def _conclude_later(self, batch: Sequence[Publication]) -> None:
+        stored = to_record(batch)
+
+        def settle(outcome: Sequence[Recorded] | Exception) -> None:
+            self._committer.settle(batch, stored, outcome)
+            self._release(batch)
+
+        if stored and self._record_later is not None:
+            self._record_later.submit(stored, settle)
+        else:
+            settle(())
 
     def _count(self, publication: Publication) -> None:
         statistics = self.statistics

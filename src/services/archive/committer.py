@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from queue import Empty, SimpleQueue
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from services.archive.data_directory import DataDirectory
 from services.archive.disk import Disk
@@ -36,6 +36,20 @@ _Item = TypeVar("_Item")
 
 Record: TypeAlias = Callable[[Sequence[Indexable]], Sequence[Recorded]]
 """Has published instances recorded; see `Committer`."""
+
+
+class RecordLater(Protocol):
+    """Does the same for the event loop, which does not wait."""
+
+    def submit(
+        self, batch: Sequence[Indexable], done: Callable[[Sequence[Recorded] | Exception], None]
+    ) -> None:
+        """Have a batch recorded; `done` is told once what became of each, or why nobody knows."""
+        ...
+
+    def finish(self) -> None:
+        """Wait for what is under way; nothing more will be submitted. Blocks."""
+        ...
 
 
 class Durability(StrEnum):
@@ -77,21 +91,21 @@ class Committer:
         self._publisher = publisher
         self._deliver = deliver
         self._record = record
-        self._recording = (
-            threading.Lock()
-        )  # the loop's thread commits at `process`, and ours what it compares
+        # The loop's thread commits at `process`, and ours what it compares.
+        self._recording = threading.Lock()
         self._queue: SimpleQueue[Publication | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._syncers: ThreadPoolExecutor | None = None
         self._synced: OrderedDict[str, None] = OrderedDict()  # directories whose parents have been synced
 
-    def try_commit(self, batch: Sequence[Publication]) -> list[Publication]:
-        """Commit at `process`, here and now, what takes microseconds.
+    def try_publish(self, batch: Sequence[Publication]) -> tuple[list[Publication], list[Publication]]:
+        """Publish at `process`, here and now, what takes microseconds.
 
         Returns:
-            those for which there is something to compare with: `submit` them. The result of every other stands.
+            those that are published or have failed: `conclude` them; and those for which there is something to compare
+            with: `submit` them.
         """
-        left, concluded = [], []
+        published, left = [], []
         for publication in batch:
             try:
                 if not self._publisher.try_publish(publication):
@@ -99,10 +113,49 @@ class Committer:
                     continue
             except (OSError, ArchiveError) as error:
                 publication.error = _error_of(publication, error)
-            concluded.append(publication)
-        if concluded:
-            self._conclude(concluded)
-        return left
+            published.append(publication)
+        return published, left
+
+    def conclude(self, batch: Sequence[Publication]) -> None:
+        """Have a batch recorded that is published; then its results stand. Never raises."""
+        stored = to_record(batch)
+        if self._record is None or not stored:
+            self.settle(batch, stored, ())
+            return
+        try:
+            with self._recording:
+                results = self._record(stored)
+        except Exception as error:
+            self.settle(batch, stored, error)
+        else:
+            self.settle(batch, stored, results)
+
+    def settle(
+        self,
+        batch: Sequence[Publication],
+        stored: Sequence[Publication],
+        outcome: Sequence[Recorded] | Exception,
+    ) -> None:
+        """Give a batch its results. Never raises.
+
+        Args:
+            batch: published, as durable as it gets.
+            stored: those of it that were told to the index.
+            outcome: what became of each of these; empty where there is no index; or why nobody knows.
+        """
+        if isinstance(outcome, Exception):
+            # Whether it was recorded is unknown: the journal entries stay for the next start.
+            for publication in stored:
+                publication.error = StorageError(f"could not record {publication.path}: {outcome}")
+                publication.error.__cause__ = outcome
+                self._publisher.close(publication)
+        else:
+            for publication, result in zip(stored, outcome, strict=False):
+                if result is Recorded.ELSEWHERE:
+                    self._publisher.withdraw(publication)
+        for publication in batch:
+            if publication.fd >= 0:
+                self._publisher.release(publication)
 
     def submit(self, publication: Publication) -> None:
         """Commit in the thread; `deliver` gets it in a batch."""
@@ -131,27 +184,7 @@ class Committer:
         if self.durability is Durability.POWER:
             self._sync_duplicates(batch)
             self._sync_directories(batch)
-        self._conclude(batch)
-
-    def _conclude(self, batch: Sequence[Publication]) -> None:
-        stored = [p for p in batch if p.error is None and p.outcome in _STORED]
-        if self._record is not None and stored:
-            try:
-                with self._recording:
-                    results = self._record(stored)
-            except Exception as error:
-                # Whether it was recorded is unknown: the journal entries stay for the next start.
-                for publication in stored:
-                    publication.error = StorageError(f"could not record {publication.path}: {error}")
-                    publication.error.__cause__ = error
-                    self._publisher.close(publication)
-            else:
-                for publication, result in zip(stored, results, strict=True):
-                    if result is Recorded.ELSEWHERE:
-                        self._publisher.withdraw(publication)
-        for publication in batch:
-            if publication.fd >= 0:
-                self._publisher.release(publication)
+        self.conclude(batch)
 
     def _run(self) -> None:
         while batch := self._take():
@@ -273,6 +306,11 @@ class Committer:
             f"{failure}; {self._directory.path} takes nothing new until a probe succeeds "
             "or the server is restarted"
         )
+
+
+def to_record(batch: Sequence[Publication]) -> list[Publication]:
+    """Those of a published batch that the index has to know."""
+    return [p for p in batch if p.error is None and p.outcome in _STORED]
 
 
 def _error_of(publication: Publication, error: OSError | ArchiveError) -> ArchiveError:

@@ -49,13 +49,14 @@ class Repair(Struct, frozen=True):
 
 
 class DataDirectory:
-    """An open data directory; made by `open`, let go by `close`.
+    """An open data directory; made by `open` or `join`, let go by `close`.
 
     Attributes:
         path: absolute.
         root_fd: descriptor of the directory; every path of the archive is relative to it.
         incoming_fd: descriptor of `.incoming`.
         hard_links: whether the file system has them; decided once.
+        lock_fd: descriptor of the lock, which is held for as long as any process has it.
         repair: what was found at start.
     """
 
@@ -65,10 +66,10 @@ class DataDirectory:
         self.incoming_fd = incoming_fd
         self.hard_links = True
         self.repair = Repair()
+        self.lock_fd = lock_fd
         self._disk = disk
-        self._lock_fd = lock_fd
         self._names = count(1)
-        self._prefix = f"{os.getpid():x}"
+        self._prefix = prefix_of(os.getpid())
 
     @classmethod
     def open(
@@ -95,7 +96,7 @@ class DataDirectory:
                 os.fsync(opened[0])
             opened.append(os.open(_INCOMING, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened[0]))
             directory = cls(place, disk or Disk(), opened[0], opened[2], opened[1])
-            directory.repair = directory._repair(keep_published)
+            directory.repair = directory.clear_journal("", keep_published=keep_published)
             directory.hard_links = directory._has_hard_links()
         except BaseException as error:
             for fd in opened:
@@ -108,9 +109,30 @@ class DataDirectory:
             raise
         return directory
 
+    @classmethod
+    def join(cls, path: Path, lock_fd: int) -> "DataDirectory":
+        """Use a directory that the process which started us has opened.
+
+        Args:
+            path: of the directory.
+            lock_fd: of its lock, handed down; ours from now on.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        root_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            incoming_fd = os.open(_INCOMING, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root_fd)
+        except BaseException:
+            os.close(root_fd)
+            raise
+        directory = cls(path, Disk(), root_fd, incoming_fd, lock_fd)
+        directory.hard_links = directory._has_hard_links()
+        return directory
+
     def close(self) -> None:
         """Let the directory go; another server may take it."""
-        for fd in (self.incoming_fd, self._lock_fd, self.root_fd):
+        for fd in (self.incoming_fd, self.lock_fd, self.root_fd):
             os.close(fd)
 
     def new_temporary(self) -> tuple[int, str]:
@@ -123,7 +145,7 @@ class DataDirectory:
             OSError: it cannot be made.
         """
         while True:
-            name = f"{self._prefix}-{next(self._names):x}"
+            name = f"{self._prefix}{next(self._names):x}"
             try:
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 return self._disk.open(name, flags, 0o600, dir_fd=self.incoming_fd), name
@@ -140,7 +162,7 @@ class DataDirectory:
             OSError: it cannot have one, since it lies in another file system, or links are not allowed.
         """
         while True:
-            name = f"{self._prefix}-{next(self._names):x}"
+            name = f"{self._prefix}{next(self._names):x}"
             try:
                 self._disk.link(file, name, dst_dir_fd=self.incoming_fd, follow_symlinks=False)
                 break
@@ -167,10 +189,19 @@ class DataDirectory:
             self._disk.close(fd)
             self._disk.unlink(name, dir_fd=self.incoming_fd)
 
-    def _repair(self, keep_published: bool) -> Repair:
+    def clear_journal(self, prefix: str, *, keep_published: bool) -> Repair:
+        """Remove what was never acknowledged, and the journal entries of what is in its place.
+
+        Args:
+            prefix: of the names; see `prefix_of`. Nobody makes such names any more.
+            keep_published: as in `open`.
+
+        Raises:
+            OSError: it cannot be read or changed.
+        """
         published = unfinished = 0
         # A name that was about to replace another counts as a link of its file: it goes first.
-        for name in sorted(self.journal(), key=lambda name: not name.endswith(REPLACING)):
+        for name in sorted(self.journal(prefix), key=lambda name: not name.endswith(REPLACING)):
             if self._is_published(name):
                 if keep_published:
                     continue
@@ -180,10 +211,14 @@ class DataDirectory:
             os.unlink(name, dir_fd=self.incoming_fd)
         return Repair(published, unfinished)
 
-    def journal(self) -> list[str]:
-        """The names in `.incoming`."""
+    def journal(self, prefix: str = "") -> list[str]:
+        """The names in `.incoming`, or those of them that begin with `prefix`."""
         with os.scandir(self.incoming_fd) as entries:
-            return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            return [
+                entry.name
+                for entry in entries
+                if entry.name.startswith(prefix) and entry.is_file(follow_symlinks=False)
+            ]
 
     def claimed(self, name: str) -> str:
         """The path that a claim of the journal stands for, relative to the data directory; empty for none.
@@ -231,6 +266,11 @@ class DataDirectory:
             return True
         finally:
             os.unlink(name, dir_fd=self.incoming_fd)
+
+
+def prefix_of(process: int) -> str:
+    """What the names of a process's temporary files begin with; claims are under names that any process makes."""
+    return f"{process:x}-"
 
 
 def _make(path: Path) -> bool:

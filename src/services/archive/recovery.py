@@ -14,7 +14,7 @@ from itertools import islice
 from msgspec import Struct
 
 from services.archive.committer import Record
-from services.archive.data_directory import CLAIM, DataDirectory, Repair
+from services.archive.data_directory import CLAIM, DataDirectory, Repair, prefix_of
 from services.archive.errors import ArchiveError, DataDirectoryError
 from services.archive.index.entry import Recorded
 from services.archive.rescan import Rescanned, rescan
@@ -30,12 +30,33 @@ class _Found(Struct, frozen=True):
     instance: Rescanned
 
 
-def recover(directory: DataDirectory, record: Record) -> Repair:
+def recover_process(directory: DataDirectory, process: int, record: Record | None) -> Repair:
+    """Do for one process of this server, which has ended, what is done for an earlier server at start.
+
+    Args:
+        directory: in use by others.
+        process: its id.
+        record: as in `recover`; None where there is no index.
+
+    Raises:
+        DataDirectoryError: as `recover`.
+        OSError: the directory cannot be read or changed.
+    """
+    prefix = prefix_of(process)
+    found = directory.clear_journal(prefix, keep_published=record is not None)
+    return found if record is None else recover(directory, record, prefix=prefix, found=found)
+
+
+def recover(
+    directory: DataDirectory, record: Record, *, prefix: str = "", found: Repair | None = None
+) -> Repair:
     """Record what an earlier server had published but perhaps not recorded, and clear the journal.
 
     Args:
         directory: opened with `keep_published`, and not in use yet.
         record: tells the index of instances, all or none; what it raises means that it could not.
+        prefix: of the names that nobody uses any more; all by default.
+        found: what was cleared before; by default what was when the directory was opened.
 
     Returns:
         what was found, with what `directory` found when it was opened.
@@ -44,10 +65,11 @@ def recover(directory: DataDirectory, record: Record) -> Repair:
         DataDirectoryError: the index did not take the instances, or they could not be synced; the journal is as it
             was, for the next start.
     """
-    unfinished, unreadable, published, elsewhere = directory.repair.unfinished, list[str](), 0, 0
-    names = iter(directory.journal())
+    unfinished = (found or directory.repair).unfinished
+    unreadable, published, elsewhere = list[str](), 0, 0
+    names = iter(directory.journal(prefix))
     while batch := list(islice(names, BATCH)):
-        found = []
+        in_place = []
         for name in batch:
             try:
                 instance = _published(directory, name)
@@ -55,12 +77,12 @@ def recover(directory: DataDirectory, record: Record) -> Repair:
                 unreadable.append(f".incoming/{name}: {error}")
                 continue
             if instance is not None:
-                found.append(_Found(name, instance))
+                in_place.append(_Found(name, instance))
                 continue
             _forget(directory, name)
             unfinished += not name.endswith(CLAIM)
-        taken_back = _record(directory, found, record)
-        published += len(found)
+        taken_back = _record(directory, in_place, record)
+        published += len(in_place)
         elsewhere += taken_back
     return Repair(published, unfinished, elsewhere, tuple(unreadable))
 

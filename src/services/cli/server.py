@@ -31,6 +31,7 @@ _OPTIONS = {
     "databaseURL": "--database-url",
     "durability": "--durability",
     "duplicates": "--duplicates",
+    "workers": "--workers",
     "maxConcurrentConnections": "--max-connections",
     "maxPDUSize": "--max-pdu-size",
     "allowedCallingAETitles": "--allowed-ae",
@@ -117,6 +118,12 @@ def start(
             show_default=_DEFAULT.duplicates,
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that serve associations, best one for each core.", show_default=str(_DEFAULT.workers)
+        ),
+    ] = None,
     max_connections: Annotated[
         int | None,
         typer.Option(help="Associations at one time.", show_default=str(_DEFAULT.max_concurrent_connections)),
@@ -199,6 +206,7 @@ def start(
         "databaseURL": database_url,
         "durability": durability,
         "duplicates": duplicates,
+        "workers": workers,
         "maxConcurrentConnections": max_connections,
         "maxPDUSize": max_pdu_size,
         "allowedCallingAETitles": _titles(allowed_ae),

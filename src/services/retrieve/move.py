@@ -7,6 +7,7 @@ again, several associations side by side, and a window.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -59,6 +60,31 @@ class MoveOptions(Struct, frozen=True, kw_only=True):
     maximum_identifier: int = MAXIMUM_IDENTIFIER
 
 
+class Places(Protocol):
+    """As many C-MOVEs as there may be at one time, wherever they are counted."""
+
+    def take(self) -> int | None:
+        """A place for one more; None where there is none."""
+        ...
+
+    def give_back(self, place: int) -> None:
+        """It has ended."""
+        ...
+
+
+class _Counted:
+    """Places in this process."""
+
+    def __init__(self, count: int) -> None:
+        self._free = list(range(count))
+
+    def take(self) -> int | None:
+        return self._free.pop() if self._free else None
+
+    def give_back(self, place: int) -> None:
+        self._free.append(place)
+
+
 class Move:
     """The SCP.
 
@@ -69,6 +95,7 @@ class Move:
         options: how they are sent.
         failed: told of each instance that could not be sent, and of associations that did not come about.
         sent: told, at the end of a C-MOVE, how many instances were sent.
+        places: how many C-MOVEs there may be, where that is counted elsewhere; as many as `options.moves` says.
     """
 
     command_fields = frozenset({CommandField.C_MOVE_RQ})
@@ -86,6 +113,7 @@ class Move:
         options: MoveOptions = MoveOptions(),  # noqa: B008 frozen
         failed: Failed = nobody,
         sent: Callable[[int], object] = lambda count: None,
+        places: Places | None = None,
     ) -> None:
         self._holdings = holdings
         self._destinations = destinations
@@ -93,7 +121,7 @@ class Move:
         self._options = options
         self._failed = failed
         self._sent = sent
-        self._moves = 0
+        self._places = places or _Counted(options.moves)
 
     def open_data_set(self, operation: Operation) -> DataSetSink:
         """Identifiers are wanted whole, and are small."""
@@ -103,12 +131,12 @@ class Move:
         """Have what is selected sent, and tell how it goes."""
         selection = selection_of(operation)
         destination = self._destination(operation)
-        if self._moves >= self._options.moves:
+        place = self._places.take()
+        if place is None:
             raise DimseError(
                 status.UNABLE_TO_PERFORM_SUBOPERATIONS,
-                f"{self._moves} C-MOVEs are under way: try again later",
+                f"{self._options.moves} C-MOVEs are under way: try again later",
             )
-        self._moves += 1
         try:
             needs = await self._needs(operation, selection)
             moving = _Moving(operation, selection, needs, destination, self._options.move_timeout)
@@ -117,7 +145,7 @@ class Move:
                 async for answer in answers:
                     yield answer
         finally:
-            self._moves -= 1
+            self._places.give_back(place)
 
     async def _needs(self, operation: Operation, selection: Selection) -> Mapping[Need, int]:
         try:

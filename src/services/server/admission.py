@@ -6,7 +6,6 @@ their own, and there it is the oldest that goes, so that a flood of them keeps n
 """
 
 import ipaddress
-from collections import Counter
 
 from dimse import status
 from dimse.association import Association
@@ -17,6 +16,7 @@ from dul.enums import RejectResult
 from dul.pdus import AAssociateRJ, AAssociateRQ
 from dul.reasons import RejectReason
 from services.server.config import Config
+from services.server.shared_memory import OpenAssociations, SharedMemory
 
 ANY = "*"
 
@@ -66,21 +66,24 @@ class Access:
 class Admission:
     """How many connections and associations are open, and whether one more may be.
 
+    Args:
+        config: the limits.
+        associations: those that are open, in all processes of the server; by default there is this one.
+
     Attributes:
         stopping: refuse every request from now on.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, associations: OpenAssociations | None = None) -> None:
         self.stopping = False
         self._access = Access(config)
-        self._maximum = config.max_concurrent_connections
-        self._maximum_half_open = config.limits.half_open
+        # Each worker has its share, so that none has to close what another one holds.
+        self._maximum_half_open = max(1, config.limits.half_open // config.workers)
         self._per_caller = config.limits.associations_per_caller
         self._per_address = config.limits.associations_per_address
         self._half_open: dict[Association, None] = {}  # oldest first
-        self._callers: Counter[str] = Counter()
-        self._addresses: Counter[str] = Counter()
-        self._who: dict[Association, tuple[str, str]] = {}
+        self._associations = associations or SharedMemory(config).associations
+        self._places: dict[Association, int] = {}
 
     def connected(self, association: Association) -> Association | None:
         """A connection opened; returns the half-open one to close for it, if there are now too many."""
@@ -94,35 +97,25 @@ class Admission:
     def closed(self, association: Association) -> None:
         """A connection is gone."""
         self._half_open.pop(association, None)
-        who = self._who.pop(association, None)
-        if who is not None:
-            _count_down(self._callers, who[0])
-            _count_down(self._addresses, who[1])
+        place = self._places.pop(association, None)
+        if place is not None:
+            self._associations.give_back(place)
 
     def judge(self, request: AAssociateRQ, association: Association) -> AAssociateRJ | None:
         """The refusal, or None; from then on the association counts."""
         self._half_open.pop(association, None)
         if self.stopping:
             return _CONGESTION
-        caller, address = request.calling_ae, _address(association)
+        caller = request.calling_ae
         if not self._access.may_call(caller):
             return _CALLING_NOT_RECOGNIZED
-        if len(self._who) >= self._maximum:
+        place = self._associations.admit(
+            caller, _address(association), per_caller=self._per_caller, per_address=self._per_address
+        )
+        if place is None:
             return _LIMIT_EXCEEDED
-        if self._per_caller is not None and self._callers[caller] >= self._per_caller:
-            return _LIMIT_EXCEEDED
-        if self._per_address is not None and self._addresses[address] >= self._per_address:
-            return _LIMIT_EXCEEDED
-        self._who[association] = (caller, address)
-        self._callers[caller] += 1
-        self._addresses[address] += 1
+        self._places[association] = place
         return None
-
-
-def _count_down(counts: Counter[str], key: str) -> None:
-    counts[key] -= 1
-    if not counts[key]:
-        del counts[key]  # titles come from the wire: none is kept after its associations
 
 
 def _address(association: Association) -> str:

@@ -250,6 +250,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     database_url: DatabaseURL = field(default="", name="databaseURL")
     durability: Literal["process", "power"] = "power"
     duplicates: Literal["keep", "replace", "reject"] = "keep"
+    workers: Annotated[int, Meta(ge=1, le=64, description="1 to 64")] = 1
     max_concurrent_connections: Count = field(default=200, name="maxConcurrentConnections")
     max_pdu_size: Annotated[int, Meta(ge=4 * KiB, le=MiB, description="4096 to 1048576 bytes")] = field(
         default=128 * KiB, name="maxPDUSize"

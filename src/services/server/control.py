@@ -13,7 +13,7 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -33,8 +33,8 @@ MOST_CLIENTS = 16
 _CREDENTIALS = struct.Struct("3i")  # of SO_PEERCRED: process, user, group
 _PAUSE = 1.0  # seconds until connections are taken again
 
-Handler: TypeAlias = Callable[[], dict[str, Any]]
-"""Does a command and returns what is answered, ready for JSON. Runs on the server's loop: be quick."""
+Handler: TypeAlias = Callable[[], dict[str, Any] | Awaitable[dict[str, Any]]]
+"""Does a command and returns what is answered, ready for JSON. Runs on the server's loop: be quick, or await."""
 
 
 class ControlError(Exception):
@@ -124,13 +124,13 @@ class ControlServer:
         # A client that is slow, or gone, is no concern of ours.
         with client, suppress(TimeoutError, OSError):
             async with asyncio.timeout(DEADLINE):
-                answer = self._do(await _read_line(client))
+                answer = await self._do(await _read_line(client))
                 await loop.sock_sendall(client, json.dumps(answer).encode() + b"\n")
                 client.shutdown(socket.SHUT_WR)
                 while await loop.sock_recv(client, LONGEST_REQUEST):
                     pass  # until the client closes, which it does when it has the answer
 
-    def _do(self, line: bytes) -> dict[str, Any]:
+    async def _do(self, line: bytes) -> dict[str, Any]:
         if len(line) > LONGEST_REQUEST:
             return _refusal(f"a request is one line of at most {LONGEST_REQUEST} bytes")
         try:
@@ -143,7 +143,8 @@ class ControlServer:
             known = ", ".join(sorted(self._handlers))
             return _refusal(f"unknown command {shorten(repr(command))}; known are {known}")
         try:
-            return {"ok": True, "result": handler()}
+            result = handler()
+            return {"ok": True, "result": result if isinstance(result, dict) else await result}
         except Exception:
             get_logger().exception("control command failed", command=command)
             return _refusal(f"the server failed to do {command}; its log says why")

@@ -1,7 +1,5 @@
 """The SCP of the program: an archive, limits, access rules, a log and counters."""
 
-from typing import Any
-
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
@@ -33,6 +31,7 @@ from services.server.archive_store import ArchiveStore
 from services.server.config import Config
 from services.server.log import get_logger
 from services.server.services import negotiate_extended, services_of
+from services.server.shared_memory import SharedMemory
 from services.server.statistics import Statistics
 from services.trace.recorder import Recorder
 
@@ -51,14 +50,28 @@ _COUNTERS = {
 
 
 class DicomServer(SCP):
-    """The SCP of `dicom-server start`."""
+    """The SCP of `dicom-server start`.
+
+    Args:
+        config: what it is told.
+        opened: where instances are kept.
+        statistics: counted on.
+        recorder: records every association.
+        shared: what it shares with other processes; by default there are none.
+    """
 
     def __init__(
-        self, config: Config, opened: Opened, statistics: Statistics, recorder: Recorder | None = None
+        self,
+        config: Config,
+        opened: Opened,
+        statistics: Statistics,
+        recorder: Recorder | None = None,
+        shared: SharedMemory | None = None,
     ) -> None:
+        shared = shared or SharedMemory(config)
         self.config = config
         self.statistics = statistics
-        self.admission = Admission(config)
+        self.admission = Admission(config, shared.associations)
         self._is_verbose = config.log_level == "debug"
         self.archive = opened.archive
         store = ArchiveStore(opened.archive, config.tolerated, self._tolerate)
@@ -67,7 +80,7 @@ class DicomServer(SCP):
             index = ArchiveIndex(opened.index.reader, opened.archive.path)
         super().__init__(
             config.ae_title,
-            services_of(config, store, index, statistics.add_sent),
+            services_of(config, store, index, statistics.add_sent, shared.moves),
             options=msgspec.structs.replace(
                 provider_options(config),
                 forgive=self._forgive,
@@ -75,7 +88,7 @@ class DicomServer(SCP):
             ),
             authorize=Access(config).authorize,
             maximum_command_length=config.limits.command_set_length,
-            maximum_lent=config.limits.borrowed_buffers,
+            maximum_lent=_share_of_buffers(config),
         )
         self.policy = msgspec.structs.replace(self.policy, extended=negotiate_extended)
 
@@ -180,7 +193,7 @@ class DicomServer(SCP):
             self._tolerate(association, "odd-fragments")
         _log(association).debug("connection closed")
 
-    def snapshot(self) -> dict[str, Any]:
+    def count(self) -> Statistics:
         """The counters as they stand, open associations included."""
         total = msgspec.structs.replace(self.statistics)
         for association in self.associations:
@@ -190,7 +203,7 @@ class DicomServer(SCP):
         total.instances_duplicate = kept.duplicates_equal
         total.instances_replaced = kept.replaced
         total.instances_refused = kept.refused + kept.duplicates_different + kept.rejected
-        return total.snapshot()
+        return total
 
 
 def provider_options(config: Config) -> ProviderOptions:
@@ -207,6 +220,12 @@ def provider_options(config: Config) -> ProviderOptions:
             write=timers.write,
         ),
     )
+
+
+def _share_of_buffers(config: Config) -> int:
+    """What one of the workers may lend, and as much as a few PDUs in any case."""
+    longest = max(config.max_pdu_size, config.limits.a_associate_length)
+    return max(config.limits.borrowed_buffers // config.workers, 4 * longest)
 
 
 def _add_traffic(statistics: Statistics, association: Association) -> None:

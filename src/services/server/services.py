@@ -10,7 +10,7 @@ from dul.negotiation import SupportedContext
 from services.find import Find, negotiate_find
 from services.retrieve.destinations import Destinations, MoveDestination
 from services.retrieve.get import Get
-from services.retrieve.move import Move, MoveOptions
+from services.retrieve.move import Move, MoveOptions, Places
 from services.retrieve.selection import negotiate_retrieve
 from services.server.archive_index import ArchiveIndex
 from services.server.config import Config
@@ -25,6 +25,7 @@ def services_of(
     store: InstanceStore,
     index: ArchiveIndex | None,
     sent: Callable[[int], object] = lambda count: None,
+    moves: Places | None = None,
 ) -> Sequence[Service]:
     """The services of a server.
 
@@ -33,6 +34,7 @@ def services_of(
         store: keeps what is stored.
         index: finds it; None where there is none, and nothing can be queried or retrieved.
         sent: told how many instances a C-GET or a C-MOVE has sent.
+        moves: the C-MOVEs of all processes; by default there is this one.
     """
     services: list[Service] = [Verification(), ArchiveStorage(store, storage_contexts(config))]
     if index is not None:
@@ -57,6 +59,7 @@ def services_of(
                 options=_move_options(config),
                 failed=_not_sent,
                 sent=sent,
+                places=moves,
             ),
         ]
     return services

@@ -1,13 +1,16 @@
 """What the server has done since it started: plain counters, read from outside over the control socket.
 
-Everything that counts runs on one event loop, so a counter is an attribute and counting is `+= 1`.
+Everything that counts runs on one event loop, so a counter is an attribute and counting is `+= 1`. Where several
+processes serve, each writes its counters into shared memory a few times a second, and their sum is what is told.
 """
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from msgspec import Struct, field
+from msgspec.structs import fields
 
 from services.server.config import TOLERANCES
 
@@ -69,6 +72,24 @@ class Statistics(Struct, kw_only=True, gc=False):
         """Count one violation that a switch of `peers.<AE>.tolerate` let pass."""
         self.violations_tolerated[switch] += 1
 
+    def numbers(self) -> list[int]:
+        """Every counter, in an order of its own: `of_numbers` reads it."""
+        return [*(getattr(self, name) for name in _COUNTERS), *self.violations_tolerated.values()]
+
+    @classmethod
+    def of_numbers(cls, numbers: Iterable[int]) -> Self:
+        """The counters that `numbers` wrote."""
+        values = list(numbers)
+        tolerated = dict(zip(sorted(TOLERANCES), values[len(_COUNTERS) :], strict=True))
+        return cls(**dict(zip(_COUNTERS, values, strict=False)), violations_tolerated=tolerated)
+
+    def add(self, other: Self) -> None:
+        """Count what another has counted, too."""
+        for name in _COUNTERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for switch, count in other.violations_tolerated.items():
+            self.violations_tolerated[switch] += count
+
     def uptime(self) -> float:
         """Seconds since the server started."""
         return time.monotonic() - self.started
@@ -109,6 +130,12 @@ class Statistics(Struct, kw_only=True, gc=False):
         success = int(getattr(self, f"{name}_success"))
         failure = int(getattr(self, f"{name}_failure"))
         return {"requests": success + failure, "success": success, "failure": failure}
+
+
+_COUNTERS = tuple(each.name for each in fields(Statistics) if each.type is int)
+
+NUMBERS = len(_COUNTERS) + len(TOLERANCES)
+"""How many `Statistics.numbers` are."""
 
 
 def report(snapshot: dict[str, Any]) -> str:

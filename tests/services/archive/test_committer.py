@@ -124,17 +124,20 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 def test_process_syncs_nothing(room: Room) -> None:
     publication = room.publication("1/2/3.dcm")
-    assert room.committer(Durability.PROCESS).try_commit([publication]) == []
+    committer = room.committer(Durability.PROCESS)
+    assert committer.try_publish([publication]) == ([publication], [])
+    committer.conclude([publication])
     assert room.journal.names() == ["link", "unlink"]
     assert publication.outcome is Outcome.STORED
     assert instances(room.path) == ["1/2/3.dcm"]
 
 
-def test_try_commit_leaves_a_taken_place_to_the_thread(room: Room) -> None:
+def test_try_publish_leaves_a_taken_place_to_the_thread(room: Room) -> None:
     committer = room.committer(Durability.PROCESS, duplicates=Duplicates.REJECT)
     first, second = room.publication("1/2/3.dcm"), room.publication("1/2/3.dcm")
-    assert committer.try_commit([first]) == []
-    assert committer.try_commit([second]) == [second]
+    assert committer.try_publish([first]) == ([first], [])
+    committer.conclude([first])
+    assert committer.try_publish([second]) == ([], [second])
     committer.submit(second)
     room.wait_for(1)
     committer.close()
@@ -230,7 +233,9 @@ def test_an_equal_duplicate_is_made_durable_before_it_is_acknowledged(
 ) -> None:
     monkeypatch.setattr(Publisher, "_is_stored", lambda _self, _publication: True)
     first, second = room.publication("1/2/3.dcm"), room.publication("1/2/3.dcm")
-    assert room.committer(Durability.PROCESS).try_commit([first]) == []
+    committer = room.committer(Durability.PROCESS)
+    committer.try_publish([first])
+    committer.conclude([first])
     room.journal.calls.clear()
     room.committer().commit([second])
     assert second.outcome is Outcome.DUPLICATE_EQUAL

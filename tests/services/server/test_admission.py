@@ -13,6 +13,7 @@ from dul.pdus import AAssociateRJ, AAssociateRQ
 from dul.reasons import RejectReason
 from services.server.admission import Access, Admission, is_loopback
 from services.server.config import Config, Limits
+from services.server.shared_memory import SharedMemory
 
 
 class FakeProvider:
@@ -141,16 +142,17 @@ def test_a_server_that_stops_says_so() -> None:
 
 
 def test_nothing_is_remembered_of_connections_that_are_gone() -> None:
-    admission = Admission(settings(limits=Limits(associations_per_caller=5, associations_per_address=5)))
+    config = settings(limits=Limits(associations_per_caller=5, associations_per_address=5))
+    shared = SharedMemory(config)
+    admission = Admission(config, shared.associations)
     for number in range(100):
         gone = association(f"192.0.2.{number}:1")
         admission.connected(gone)
         admission.judge(request(f"AE{number}"), gone)
         admission.closed(gone)
     assert not admission._half_open
-    assert not admission._who
-    assert not admission._callers
-    assert not admission._addresses
+    assert not admission._places
+    assert shared.associations.taken_by(1) == []
 
 
 @pytest.mark.parametrize(

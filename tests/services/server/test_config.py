@@ -24,6 +24,7 @@ def test_every_default() -> None:
         "databaseURL": "",
         "durability": "power",
         "duplicates": "keep",
+        "workers": 1,
         "maxConcurrentConnections": 200,
         "maxPDUSize": 131072,
         "allowedCallingAETitles": None,

@@ -40,14 +40,16 @@ class Database:
         name: for a person, without a password.
     """
 
-    def __init__(self, engine: Engine, *, name: str, checkpoints: Checkpoints | None) -> None:
+    def __init__(
+        self, engine: Engine, *, name: str, is_sqlite: bool, checkpoints: Checkpoints | None = None
+    ) -> None:
         self.engine = engine
-        self.is_sqlite = checkpoints is not None
+        self.is_sqlite = is_sqlite
         self.name = name
         self._checkpoints = checkpoints
 
     @classmethod
-    def open(cls, url: str, data_directory: Path, *, durability: str) -> "Database":
+    def open(cls, url: str, data_directory: Path, *, durability: str, checkpoints: bool = True) -> "Database":
         """Open a database, and see that it answers. Blocks.
 
         Args:
@@ -56,6 +58,7 @@ class Database:
             data_directory: there already.
             durability: what a committed transaction survives: `process`, the death of this process; `power`, the loss
                 of power.
+            checkpoints: look after SQLite's write-ahead log; another process does otherwise.
 
         Raises:
             IndexUnavailable: it cannot be opened, or does not answer.
@@ -64,7 +67,7 @@ class Database:
         name = location.render_as_string(hide_password=True)
         try:
             if location.get_backend_name() == "sqlite":
-                return cls._open_sqlite(location, durability)
+                return cls._open_sqlite(location, durability, checkpoints)
             engine = _postgresql(location, durability)
             with engine.connect():
                 pass
@@ -72,10 +75,10 @@ class Database:
             raise IndexUnavailable(
                 f"the index in {name} cannot be used: {_cause(error)}; {_ADVICE}"
             ) from error
-        return cls(engine, name=name, checkpoints=None)
+        return cls(engine, name=name, is_sqlite=False)
 
     @classmethod
-    def _open_sqlite(cls, location: URL, durability: str) -> "Database":
+    def _open_sqlite(cls, location: URL, durability: str, checkpoints: bool) -> "Database":
         path = Path(location.database or "")
         _make(path)
         engine = create_engine(location, connect_args={"check_same_thread": False})
@@ -84,7 +87,9 @@ class Database:
         event.listen(engine, "begin", _begin_sqlite)
         with engine.connect():
             pass
-        return cls(engine, name=str(path), checkpoints=Checkpoints(path))
+        return cls(
+            engine, name=str(path), is_sqlite=True, checkpoints=Checkpoints(path) if checkpoints else None
+        )
 
     def connect_writer(self) -> Any:
         """A connection of the driver's in autocommit, which whoever asks for it begins transactions on and closes.

@@ -78,24 +78,31 @@ Row: TypeAlias = dict[str, Any]
 """Column to value, without `id`, references to other rows and counts."""
 
 
+InstanceRow: TypeAlias = tuple[str, str, str, str, int, int, str]
+"""SOP Instance UID, SOP Class UID, transfer syntax, Instance Number, offset and size of the data set, attributes: what
+is made of every instance has no time for a dict."""
+
+
 class Entry(Struct):
     """One instance on its way into the index.
 
     Attributes:
         study_instance_uid, series_instance_uid, sop_instance_uid: where its file lies, too.
         source: what the scan said.
+        row: of the instance, where another process has made it already.
     """
 
     study_instance_uid: str
     series_instance_uid: str
     sop_instance_uid: str
     source: Indexable
+    row: InstanceRow | None = None
 
     @classmethod
     def of(cls, source: Indexable) -> "Entry":
         """The entry of an instance; its path has the UIDs, checked before."""
         study, series, name = source.path.split("/")
-        return cls(study, series, name.removesuffix(".dcm"), source)
+        return cls(study, series, name.removesuffix(".dcm"), source, getattr(source, "row", None))
 
     def patient(self) -> Row:
         """The row of its patient."""
@@ -133,9 +140,10 @@ class Entry(Struct):
             "attributes": _json(values),
         }
 
-    def instance(self) -> tuple[str, str, str, str, int, int, str]:
-        """SOP Instance UID, SOP Class UID, transfer syntax, Instance Number, offset and size of the data set,
-        attributes: what is made of every instance has no time for a dict."""
+    def instance(self) -> InstanceRow:
+        """The row of the instance itself."""
+        if self.row is not None:
+            return self.row
         source = self.source
         return (
             self.sop_instance_uid,

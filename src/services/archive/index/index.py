@@ -26,17 +26,25 @@ class Index:
         self.reader = IndexReader(database)
 
     @classmethod
-    def open(cls, url: str, data_directory: Path, *, durability: str, migrate: bool = True) -> "Index":
+    def open(
+        cls,
+        url: str,
+        data_directory: Path,
+        *,
+        durability: str,
+        migrate: bool = True,
+        checkpoints: bool = True,
+    ) -> "Index":
         """Open an index. Blocks.
 
         Args:
-            url, data_directory, durability: see `Database.open`.
+            url, data_directory, durability, checkpoints: see `Database.open`.
             migrate: bring its tables to what this version needs.
 
         Raises:
             IndexUnavailable: the database cannot be used, or its tables are of a newer version.
         """
-        database = Database.open(url, data_directory, durability=durability)
+        database = Database.open(url, data_directory, durability=durability, checkpoints=checkpoints)
         try:
             if migrate:
                 upgrade(database)

@@ -1,0 +1,292 @@
+"""The supervisor: one process that listens, and several that serve (`--workers`).
+
+It holds the lock on the data directory, repairs and migrates before anybody is served, accepts connections and hands
+each to the worker that has the fewest, answers on the control socket for all of them, and starts anew what dies. A
+listening socket that the workers shared would be simpler; but then a worker gets what it happens to wake up for, and
+a modality keeps its association for hours. Of four associations, one of two workers would have all one time in eight.
+
+The peers of a worker that dies see their connections closed (Evt17 of PS3.8 Table 9-10, AA-4). What it had stored and
+not acknowledged is cleared up before another one takes its place.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from services.archive.committer import Record
+from services.archive.data_directory import DataDirectory
+from services.archive.errors import ArchiveError
+from services.archive.index.index import Index
+from services.archive.opening import bring_together
+from services.archive.recovery import recover_process
+from services.server.channel import Message
+from services.server.children import IndexWriterProcess, WorkerProcess
+from services.server.config import Config
+from services.server.control import ControlServer
+from services.server.file_limit import raise_file_limit
+from services.server.listening import Accepting, bind
+from services.server.log import get_logger
+from services.server.opening import tell_repair
+from services.server.shared_memory import SharedMemory, make_file
+from services.server.statistics import Statistics
+from services.server.telling import announce, status
+from services.server.tls import ssl_context
+
+_COUNT_TIMEOUT = 1.0
+_ENDING = 10.0  # seconds beyond the grace period, until a process is killed
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before a process that died is started again
+_LONG_ENOUGH = 10.0  # seconds; one that lived that long may be started again at once
+
+
+class Supervisor:
+    """Runs the processes of one server.
+
+    Args:
+        config: of the server.
+        directory: opened and repaired.
+        writes_for_all: one process writes the index for all workers.
+        record: records for the supervisor itself, where each worker writes for itself; None otherwise.
+    """
+
+    def __init__(
+        self, config: Config, directory: DataDirectory, *, writes_for_all: bool, record: Record | None
+    ) -> None:
+        self.config = config
+        self.statistics = Statistics()  # of workers that have ended, and when the server started
+        self._directory = directory
+        self._memory_fd = make_file()
+        self._shared = SharedMemory(config, self._memory_fd, owner=0)
+        self._workers = {number: WorkerProcess(number) for number in range(1, config.workers + 1)}
+        self._writer = IndexWriterProcess(config, directory) if writes_for_all else None
+        self._record = record
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start every process; returns when all of them serve.
+
+        Raises:
+            ArchiveError: one could not be started; its own lines of the log say why.
+        """
+        if self._writer is not None:
+            await self._writer.start()
+            self._record = self._writer.own.record
+            self._tasks.append(asyncio.create_task(self._keep_writer(self._writer)))
+        await asyncio.gather(*(self._start(worker) for worker in self._workers.values()))
+        self._tasks += [asyncio.create_task(self._keep(worker)) for worker in self._workers.values()]
+
+    def serve(self, sock: socket.socket) -> bool:
+        """Hand a connection to the worker that has the fewest; False where nobody takes it now."""
+        for worker in sorted(self._workers.values(), key=self._connections_of):
+            if worker.ready and worker.say(Message.CONNECTION, [sock.fileno()]):
+                worker.given += 1
+                return True
+        return False
+
+    async def count(self) -> Statistics:
+        """The statistics of all workers, as they stand now; of one that does not answer, as it wrote them last."""
+        counting = [asyncio.ensure_future(worker.count()) for worker in self._workers.values()]
+        await asyncio.wait(counting, timeout=_COUNT_TIMEOUT)
+        for one in counting:
+            one.cancel()
+        return self._total()
+
+    def open_associations(self) -> int:
+        """Connections that are open in all workers."""
+        return sum(self._connections_of(worker) for worker in self._workers.values())
+
+    async def stop(self, at_once: asyncio.Event) -> None:
+        """End every process: workers within the grace period, or when `at_once` is set; then the one that writes."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for worker in self._workers.values():
+            worker.say(Message.FINISH)
+        ending = [asyncio.ensure_future(worker.ended()) for worker in self._workers.values()]
+        hurry = asyncio.ensure_future(self._hurry(at_once))
+        _, late = await asyncio.wait(ending, timeout=self.config.timers.grace + _ENDING)
+        hurry.cancel()
+        for worker in self._workers.values() if late else ():
+            worker.kill()
+        await asyncio.gather(*ending)
+        if self._writer is not None:
+            await self._writer.stop()
+        os.close(self._memory_fd)
+
+    # -- workers
+
+    async def _start(self, worker: WorkerProcess) -> None:
+        writers = self._writer.new_sockets() if self._writer is not None else None
+        try:
+            await worker.start(self.config, self._memory_fd, self._directory.lock_fd, writers, self._heard)
+        finally:
+            for sock in writers or ():
+                sock.close()
+
+    async def _keep(self, worker: WorkerProcess) -> None:
+        """Start a worker anew whenever it ends, and clear up after it."""
+        pause = _SHORTEST_PAUSE
+        while True:
+            code, lived = await worker.ended()
+            self.statistics.add(self._of(worker))
+            self.statistics.connections_active = 0
+            self._shared.has_ended(worker.number)
+            log = get_logger(worker=worker.number)
+            log.error("worker ended; its associations are lost", cause=_how_it_ended(code))
+            pause = _SHORTEST_PAUSE if lived > _LONG_ENOUGH else min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+            try:
+                repair = await asyncio.to_thread(
+                    recover_process, self._directory, worker.process_id, self._record
+                )
+                tell_repair(repair, f"worker {worker.number}")
+                await self._start(worker)
+            except (ArchiveError, OSError) as error:
+                log.error("worker not started", cause=str(error))
+                worker.kill()
+                continue
+            log.info("worker started", process=worker.process_id)
+
+    def _heard(self, worker: WorkerProcess, message: Message) -> None:
+        if message is Message.LOST and self._writer is not None:
+            self._give_writers(worker, self._writer)
+
+    def _give_writers(self, worker: WorkerProcess, writer: IndexWriterProcess) -> None:
+        with suppress(ArchiveError):  # it is started anew, and then everybody gets sockets
+            sockets = writer.new_sockets()
+            worker.say(Message.WRITERS, [sock.fileno() for sock in sockets])
+            for sock in sockets:
+                sock.close()
+
+    async def _keep_writer(self, writer: IndexWriterProcess) -> None:
+        """Start the process that writes anew whenever it ends."""
+        while True:
+            code = await writer.ended()
+            get_logger().error("the process that writes the index ended", cause=_how_it_ended(code))
+            await asyncio.sleep(_SHORTEST_PAUSE)
+            try:
+                await writer.start()
+            except ArchiveError as error:
+                get_logger().error("the process that writes the index was not started", cause=str(error))
+                await asyncio.sleep(_LONGEST_PAUSE)
+                continue
+            self._record = writer.own.record
+            for worker in self._workers.values():
+                if worker.ready:
+                    self._give_writers(worker, writer)
+            get_logger().info("the process that writes the index was started")
+
+    async def _hurry(self, at_once: asyncio.Event) -> None:
+        await at_once.wait()
+        for worker in self._workers.values():
+            worker.say(Message.ABORT)
+
+    def _connections_of(self, worker: WorkerProcess) -> int:
+        return worker.given - self._shared.numbers_of(worker.number).ended
+
+    def _of(self, worker: WorkerProcess) -> Statistics:
+        return self._shared.numbers_of(worker.number).statistics
+
+    def _total(self) -> Statistics:
+        total = Statistics(started_at=self.statistics.started_at, started=self.statistics.started)
+        total.add(self.statistics)
+        for worker in self._workers.values():
+            total.add(self._of(worker))
+        return total
+
+
+async def supervise(config: Config) -> None:
+    """Serve with several processes until told to stop, by a signal or over the control socket.
+
+    Raises:
+        ConfigError: TLS files or limits that cannot be honoured.
+        ArchiveError: the data directory cannot be used, or a process did not start.
+        OSError: the address cannot be bound.
+    """
+    log = get_logger()
+    raise_file_limit(config)
+    ssl_context(config)  # so that a mistake is told once, and not by every worker
+    async with AsyncExitStack() as stack:
+        listeners = await bind(config.host, config.port, config.limits.backlog)
+        for listener in listeners:
+            stack.callback(listener.close)
+        directory, index = bring_together(
+            config.data_directory,
+            config.database_url if config.has_index else None,
+            durability=config.durability,
+        )
+        stack.callback(directory.close)
+        tell_repair(directory.repair)
+        writes_for_all = index is not None and index.database.is_sqlite
+        if index is not None and writes_for_all:
+            index.close()
+        elif index is not None:
+            stack.callback(index.close)
+        supervisor = Supervisor(
+            config,
+            directory,
+            writes_for_all=writes_for_all,
+            record=_one_at_a_time(index) if index is not None and not writes_for_all else None,
+        )
+        await _run(supervisor, listeners, stack)
+    log.info("stopped")
+
+
+async def _run(supervisor: Supervisor, listeners: Sequence[socket.socket], stack: AsyncExitStack) -> None:
+    config, log = supervisor.config, get_logger()
+    asked, at_once = asyncio.Event(), asyncio.Event()
+
+    def stop() -> dict[str, Any]:
+        if asked.is_set():
+            at_once.set()
+        asked.set()
+        return {"stopping": True, "openAssociations": supervisor.open_associations()}
+
+    async def stats() -> dict[str, Any]:
+        return (await supervisor.count()).snapshot()
+
+    port = listeners[0].getsockname()[1]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        await supervisor.start()
+        control = ControlServer(
+            config.data_directory,
+            {
+                "status": lambda: status(
+                    config, port, supervisor.statistics.uptime(), supervisor.open_associations()
+                ),
+                "stats": stats,
+                "stop": stop,
+            },
+        )
+        await control.start()
+        stack.push_async_callback(control.close)
+        accepting = [Accepting(listener, supervisor.serve) for listener in listeners]
+        announce(config, port)
+        await asked.wait()
+        log.info("stopping", open_associations=supervisor.open_associations(), grace=config.timers.grace)
+        for one in accepting:
+            one.close()
+    finally:
+        await supervisor.stop(at_once)
+
+
+def _one_at_a_time(index: Index) -> Record:
+    """Records for the supervisor; two workers may have ended at once."""
+    from threading import Lock
+
+    lock = Lock()
+
+    def record(batch: Sequence[Any]) -> Sequence[Any]:
+        with lock:
+            return index.writer.record(batch)
+
+    return record
+
+
+def _how_it_ended(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
