@@ -7,7 +7,7 @@ import signal
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -192,7 +192,6 @@ def test_a_worker_that_dies_ends_its_associations_and_is_started_anew(tmp_path: 
             stack.pop_all()
 
     with running_server(tmp_path, *WORKERS, "--durability", "process") as server:
-        time.sleep(0)
         asyncio.run(through(server))
         assert server.wait_for("worker ended; its associations are lost")["cause"] == "SIGKILL"
         assert {path.stem for path in server.stored()} == {"1.9.0", "1.9.1"}
@@ -267,16 +266,10 @@ def test_the_process_that_writes_the_index_is_started_anew(tmp_path: Path) -> No
             assert set(said) <= {0, 0xA700}, "what could not be recorded was refused, and may be sent again"
 
     for durability in ("process", "power"):
+        (tmp_path / durability).mkdir()
         with running_server(tmp_path / durability, *WORKERS, "--durability", durability) as server:
             asyncio.run(through(server))
             assert counts(server)["instances"] == 2
-
-
-@pytest.fixture(autouse=True)
-def _places(tmp_path: Path) -> Iterator[None]:
-    for name in ("process", "power"):
-        (tmp_path / name).mkdir()
-    yield
 
 
 def test_without_a_supervisor_nobody_serves_and_the_directory_is_free(tmp_path: Path) -> None:
@@ -387,9 +380,9 @@ def test_each_worker_records_in_a_directory_of_its_own(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_honoured_is_said_once(tmp_path: Path) -> None:
+    files = ["--tls-certificate", "nowhere.crt", "--tls-private-key", "nowhere.key"]
     refused = subprocess.run(
-        [*PROGRAM, "start", "--port", "0", "--data-dir", str(tmp_path / "d"), *WORKERS]
-        + ["--tls", "--tls-certificate", "nowhere.crt", "--tls-private-key", "nowhere.key"],
+        [*PROGRAM, "start", "--port", "0", "--data-dir", str(tmp_path / "d"), *WORKERS, "--tls", *files],
         capture_output=True,
         text=True,
         timeout=30,
