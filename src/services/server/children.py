@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from services.archive.data_directory import DataDirectory
-from services.archive.errors import ArchiveError
+from services.archive.errors import ArchiveError, IndexUnavailable
+from services.archive.index.entry import Indexable, Recorded
 from services.archive.index.remote import RemoteWriter
 from services.server.channel import Channel, Message, pair
 from services.server.config import Config
@@ -159,7 +160,17 @@ class IndexWriterProcess(_Child):
         self._config = config
         self._directory = directory
         self._control: socket.socket | None = None
-        self.own: RemoteWriter
+        self._own: RemoteWriter | None = None
+
+    def record(self, batch: Sequence[Indexable]) -> Sequence[Recorded]:
+        """Have it record for the supervisor itself (`archive.committer.Record`); it waits, so call it in a thread.
+
+        Raises:
+            IndexUnavailable: whether the batch is recorded is unknown.
+        """
+        if self._own is None:
+            raise IndexUnavailable("the process that writes the index was not started")
+        return self._own.record(batch)
 
     async def start(self) -> None:
         """Start the process; returns when it can record.
@@ -170,6 +181,9 @@ class IndexWriterProcess(_Child):
         control, theirs = socket.socketpair()
         control.setblocking(False)
         self._close_control()
+        if self._own is not None:
+            self._own.close()
+            self._own = None
         self._control = control
         arguments = [
             str(theirs.fileno()),
@@ -188,7 +202,7 @@ class IndexWriterProcess(_Child):
         if not said:
             self.kill()
             raise ArchiveError("the process that writes the index did not start; the lines above say why")
-        self.own = RemoteWriter(self._new_socket(), lambda: None)
+        self._own = RemoteWriter(self._new_socket(), lambda: None)
 
     def new_sockets(self) -> tuple[socket.socket, socket.socket]:
         """Two sockets for a worker, to be handed over and closed here.
@@ -205,7 +219,8 @@ class IndexWriterProcess(_Child):
     async def stop(self) -> None:
         """Nobody records any more: it ends by itself."""
         self._close_control()
-        self.own.close()
+        if self._own is not None:
+            self._own.close()
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await self.exited()

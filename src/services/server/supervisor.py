@@ -48,12 +48,16 @@ class Supervisor:
     Args:
         config: of the server.
         directory: opened and repaired.
-        writes_for_all: one process writes the index for all workers.
-        record: records for the supervisor itself, where each worker writes for itself; None otherwise.
+        writer: the process that writes the index for all workers; None where each does that for itself.
+        record: records what a worker that died had left unfinished; None where there is no index.
     """
 
     def __init__(
-        self, config: Config, directory: DataDirectory, *, writes_for_all: bool, record: Record | None
+        self,
+        config: Config,
+        directory: DataDirectory,
+        writer: IndexWriterProcess | None,
+        record: Record | None,
     ) -> None:
         self.config = config
         self.statistics = Statistics()  # of workers that have ended, and when the server started
@@ -61,7 +65,7 @@ class Supervisor:
         self._memory_fd = make_file()
         self._shared = SharedMemory(config, self._memory_fd, owner=0)
         self._workers = {number: WorkerProcess(number) for number in range(1, config.workers + 1)}
-        self._writer = IndexWriterProcess(config, directory) if writes_for_all else None
+        self._writer = writer
         self._record = record
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -73,7 +77,6 @@ class Supervisor:
         """
         if self._writer is not None:
             await self._writer.start()
-            self._record = self._writer.own.record
             self._tasks.append(asyncio.create_task(self._keep_writer(self._writer)))
         await asyncio.gather(*(self._start(worker) for worker in self._workers.values()))
         self._tasks += [asyncio.create_task(self._keep(worker)) for worker in self._workers.values()]
@@ -173,7 +176,6 @@ class Supervisor:
                 get_logger().error("the process that writes the index was not started", cause=str(error))
                 await asyncio.sleep(_LONGEST_PAUSE)
                 continue
-            self._record = writer.own.record
             for worker in self._workers.values():
                 if worker.ready:
                     self._give_writers(worker, writer)
@@ -210,9 +212,6 @@ async def supervise(config: Config) -> None:
     raise_file_limit(config)
     ssl_context(config)  # so that a mistake is told once, and not by every worker
     async with AsyncExitStack() as stack:
-        listeners = await bind(config.host, config.port, config.limits.backlog)
-        for listener in listeners:
-            stack.callback(listener.close)
         directory, index = bring_together(
             config.data_directory,
             config.database_url if config.has_index else None,
@@ -220,18 +219,19 @@ async def supervise(config: Config) -> None:
         )
         stack.callback(directory.close)
         tell_repair(directory.repair)
-        writes_for_all = index is not None and index.database.is_sqlite
-        if index is not None and writes_for_all:
+        writer: IndexWriterProcess | None = None
+        record: Record | None = None
+        if index is not None and index.database.is_sqlite:
             index.close()
+            writer = IndexWriterProcess(config, directory)
+            record = writer.record
         elif index is not None:
             stack.callback(index.close)
-        supervisor = Supervisor(
-            config,
-            directory,
-            writes_for_all=writes_for_all,
-            record=_one_at_a_time(index) if index is not None and not writes_for_all else None,
-        )
-        await _run(supervisor, listeners, stack)
+            record = _one_at_a_time(index)
+        listeners = await bind(config.host, config.port, config.limits.backlog)
+        for listener in listeners:
+            stack.callback(listener.close)
+        await _run(Supervisor(config, directory, writer, record), listeners, stack)
     log.info("stopped")
 
 

@@ -1,20 +1,20 @@
 """Several processes that are one server: one address, one set of limits and statistics, and no loss when one dies."""
 
 import asyncio
-import json
 import os
 import signal
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
 from archive_samples import CT_IMAGE_STORAGE, EXPLICIT_LE, data_set
 from certificates import self_signed
+from databases import throwaway_postgresql
 from dimse.association import Association
 from dimse.errors import DimseError
 from dul.errors import AssociationEnded, AssociationRejected, NetworkError
@@ -84,10 +84,29 @@ def counts(server: RunningServer, database_url: str = "") -> dict[str, int]:
         index.close()
 
 
-@pytest.mark.parametrize("durability", ["process", "power"])
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Two workers, for tests that leave them as they are."""
+    with running_server(tmp_path_factory.mktemp("two"), *WORKERS) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("durability", "database"),
+    [
+        ("process", "sqlite"),
+        ("power", "sqlite"),
+        pytest.param("power", "postgresql", marks=pytest.mark.peer("postgres")),
+    ],
+)
 def test_what_several_send_is_kept_found_and_counted_once(
-    tmp_path: Path, database_url: str, durability: str
+    tmp_path: Path, durability: str, database: str
 ) -> None:
+    with throwaway_postgresql() if database == "postgresql" else nullcontext("") as database_url:
+        _store_with_eight(tmp_path, database_url, durability)
+
+
+def _store_with_eight(tmp_path: Path, database_url: str, durability: str) -> None:
     files = [an_instance(tmp_path / "files", f"1.9.{n}", series=f"1.2.3.{n % 3}") for n in range(40)]
 
     async def send_some(port: int, some: list[InstanceFile]) -> list[int]:
@@ -119,18 +138,17 @@ def test_what_several_send_is_kept_found_and_counted_once(
         assert counts(server, database_url)["instances"] == 40
 
 
-def test_connections_go_to_the_worker_that_has_the_fewest(tmp_path: Path) -> None:
+def test_connections_go_to_the_worker_that_has_the_fewest(two: RunningServer) -> None:
     async def six(port: int) -> None:
         async with AsyncExitStack() as stack:
             for _ in range(6):
                 association = await stack.enter_async_context(associated(port))
                 await echo(association)
 
-    with running_server(tmp_path, *WORKERS, "--database", "none") as server:
-        asyncio.run(six(server.port))
-        server.wait_for("association released")
-        served = [line["worker"] for line in server.lines() if line["event"] == "association accepted"]
-        assert sorted(served) == [1, 1, 1, 2, 2, 2]
+    before = len(two.lines())
+    asyncio.run(six(two.port))
+    served = [line["worker"] for line in two.lines()[before:] if line["event"] == "association accepted"]
+    assert sorted(served) == [1, 1, 1, 2, 2, 2]
 
 
 def test_limits_hold_over_all_workers(tmp_path: Path) -> None:
@@ -283,17 +301,16 @@ def test_without_a_supervisor_nobody_serves_and_the_directory_is_free(tmp_path: 
         assert server.ask("status")["running"]
 
 
-def test_a_second_server_is_refused_by_name(tmp_path: Path) -> None:
-    with running_server(tmp_path, *WORKERS) as server:
-        second = subprocess.run(
-            [*PROGRAM, "start", "--port", "0", "--data-dir", str(server.data_directory), *WORKERS],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert second.returncode == 1
-        assert f"used by another server, process {server.process.pid}" in second.stderr
+def test_a_second_server_is_refused_by_name(two: RunningServer) -> None:
+    second = subprocess.run(
+        [*PROGRAM, "start", "--port", "0", "--data-dir", str(two.data_directory), *WORKERS],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"used by another server, process {two.process.pid}" in second.stderr
 
 
 def test_stopping_gives_associations_their_grace_and_ends_every_process(tmp_path: Path) -> None:
@@ -392,8 +409,7 @@ def test_what_cannot_be_honoured_is_said_once(tmp_path: Path) -> None:
     assert refused.stderr.count("nowhere.crt") == 1
 
 
-def test_the_log_names_the_worker(tmp_path: Path) -> None:
-    with running_server(tmp_path, *WORKERS) as server:
-        asyncio.run(_plain(server.port))
-        assert server.wait_for("association released")["worker"] in (1, 2)
-        assert "worker" not in json.loads(server.log.read_text().splitlines()[0])
+def test_the_log_names_the_worker(two: RunningServer) -> None:
+    asyncio.run(_plain(two.port))
+    assert two.wait_for("association released")["worker"] in (1, 2)
+    assert "worker" not in two.lines()[0]
