@@ -14,7 +14,7 @@ help:
 	@echo "               PYTEST='-k scanner -x' adds to the command line of pytest"
 	@echo "make lint      ruff, mypy, import rules       make format    ruff writes the style"
 	@echo "make cover     tests with branch coverage     make bench     beside real peers; QUICK=1: two minutes"
-	@echo "make bench-growth   what a question to the index costs at 10,000, 100,000 and 1,000,000 instances"
+	@echo "make bench-growth   what the index costs at up to 1,000,000 instances; 1 to 100 associations"
 	@echo "make conformance-matrix   every conformance case against every peer, into docs/"
 	@echo "make conformance-statement   what this server says of itself (PS3.2), into docs/"
 

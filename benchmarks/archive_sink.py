@@ -25,7 +25,8 @@ from benchmarks.holdings import (
     Numbered,
 )
 from benchmarks.incoming import Reader
-from benchmarks.load import Association, Work, receive_pdu
+from benchmarks.load import Association, receive_pdu
+from benchmarks.works import Work
 from dimse.command_set import encode_command_set
 from dimse.enums import DATA_SET_FOLLOWS
 from dimse.messages import CFindRSP, CGetRSP, CMoveRSP, CStoreRQ, Response

@@ -9,7 +9,8 @@ from benchmarks.asking import ask
 from benchmarks.contenders import AE_TITLE, Contender
 from benchmarks.destination import Destination, destination
 from benchmarks.holdings import Holdings, fill
-from benchmarks.load import LoadError, Window, Work, measure
+from benchmarks.load import LoadError, Window, measure
+from benchmarks.works import Work
 from peers import Peer
 
 
@@ -61,14 +62,15 @@ class Archives:
             LoadError: as for a server.
         """
 
-        def act(window: Window) -> None:
+        def act(_number: int, window: Window) -> None:
             ask(work, port, AE_TITLE, window, self._holdings)
 
-        self._destination.forget()
-        rate = measure(work, port, AE_TITLE, seconds, act)
+        if work.kind == "move":
+            self._destination.make_room(self._holdings.images * self._holdings.size)
+        (measured,) = measure(1, work.most, seconds, act)
         if work.kind == "move":
             self._destination.check(self._holdings)
-        return rate
+        return measured.rate
 
 
 @contextmanager
@@ -82,7 +84,7 @@ def archives(
         step: told what is done now.
     """
     with ExitStack() as stack:
-        to = stack.enter_context(destination(holdings))
+        to = stack.enter_context(destination(directory / "destination"))
         found = Archives(holdings, to)
         for contender in contenders:
             assert contender.start_archive is not None

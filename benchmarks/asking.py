@@ -26,7 +26,8 @@ from benchmarks.holdings import (
     Numbered,
 )
 from benchmarks.incoming import Incoming, Reader
-from benchmarks.load import Association, LoadError, Window, Work
+from benchmarks.load import Association, LoadError, Window
+from benchmarks.works import Work
 from dimse.command_set import encode_command_set
 from dimse.messages import CFindRQ, CGetRQ, CMoveRQ, CStoreRSP, Message
 from dul.encode import encode_pdu

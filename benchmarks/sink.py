@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from benchmarks import messages
 from benchmarks.forks import die_with
-from benchmarks.load import Work, receive_pdu
+from benchmarks.load import receive_pdu
+from benchmarks.works import Work
 from dimse.command_set import encode_command_set
 from dimse.messages import CEchoRSP, CStoreRSP
 from dul.decode import decode_pdu
