@@ -58,6 +58,7 @@ class Store:
 
     command_fields = frozenset({CommandField.C_STORE_RQ})
     starts_with_command = False
+    begins_at_once = False
     sop_classes: Mapping[str, SupportedContext] = {
         CT_IMAGE: SupportedContext(transfer_syntaxes=SYNTAXES, scu_role=True)
     }
@@ -104,6 +105,7 @@ class Find:
 
     command_fields = frozenset({CommandField.C_FIND_RQ})
     starts_with_command = False
+    begins_at_once = False
     sop_classes: Mapping[str, SupportedContext] = {
         STUDY_ROOT_FIND: SupportedContext(transfer_syntaxes=SYNTAXES)
     }
@@ -158,6 +160,7 @@ class Performs:
     """A service of one SOP class whose `perform` is a function of the test's."""
 
     starts_with_command = False
+    begins_at_once = False
 
     def __init__(
         self,

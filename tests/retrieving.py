@@ -139,6 +139,7 @@ def read_asked(operation: Operation) -> Asked:
 
 class _Answering:
     starts_with_command = False
+    begins_at_once = False
 
     def __init__(self, pacs: Pacs) -> None:
         self.pacs = pacs

@@ -9,7 +9,6 @@ WHOLE_FOLDERS = {
 }
 EXCEPTIONS = {
     "dul/streams.py": "tests/dul/test_transport.py: both adapters pass the same tests",
-    "dul/provider.py": "tests/dul/test_transport.py: what the adapters have in common",
     "dul/identity.py": "two constants",
     "dul/timers.py": "a Struct of defaults",
     "dul/effects.py": "six Structs; tests/dul/test_actions.py sees which action asks for which",

@@ -153,6 +153,8 @@ class Association:
                 for pdv in pdvs:
                     if self.ended is None:
                         self._receiver.receive(pdv)
+                if self._performer.has_queue:  # and now that the whole PDU has proved good
+                    self._performer.perform_next()
             case AssociateIndication(pdu):
                 self._answer(pdu)
             case AssociateConfirmation(pdu):

@@ -21,6 +21,7 @@ _MESSAGE_ID = 0x0110
 _COMMAND_DATA_SET_TYPE = 0x0800
 
 _ELEMENT_HEADER = struct.Struct("<HHL")
+_ELEMENT_HEADER_LENGTH = 8
 _GROUP_LENGTH = struct.Struct("<HHLL")
 _US_ELEMENT = struct.Struct("<HHLH")
 _TAG = struct.Struct("<HH")
@@ -122,7 +123,6 @@ _WRITERS: dict[type[Message], tuple[_Writer, ...]] = {
 class _Reader(NamedTuple):
     """One element of a message, as `decode_command_set` looks for it."""
 
-    tag: int
     field: str
     read: Callable[[bytes], Any]
 
@@ -131,7 +131,8 @@ class _Plan(NamedTuple):
     """How to read the messages of one Command Field."""
 
     message_class: type[Request] | type[Response] | type[CCancelRQ]
-    readers: tuple[_Reader, ...]
+    readers: dict[int, _Reader]
+    missing: dict[str, Any]  # the value of each field whose element is not there
     essential: tuple[str, ...]
 
 
@@ -160,13 +161,15 @@ def decode_command_set(data: bytes | bytearray | memoryview) -> Message:
             has_data_set=has_data_set,
             status=UNRECOGNIZED_OPERATION,
         )
-    fields = {}
+    reader_of = plan.readers.get
+    fields = plan.missing.copy()
     try:
-        for tag, field, read in plan.readers:
-            fields[field] = read(values.get(tag, b""))
+        for tag, value in values.items():
+            if (reader := reader_of(tag)) is not None:
+                fields[reader[0]] = reader[1](value)
     except ValueError as error:
         raise InvalidCommandSet(
-            f"(0000,{tag:04X}) {field}: {error}",
+            f"(0000,{tag:04X}) {plan.readers[tag].field}: {error}",
             message_id=_number_or_none(values, _MESSAGE_ID),
             command_field=command_field,
             has_data_set=has_data_set,
@@ -187,9 +190,9 @@ def _split(data: bytes) -> dict[int, bytes]:
     start = 0
     previous = -1
     unpack = _ELEMENT_HEADER.unpack_from
-    while end - start >= _ELEMENT_HEADER.size:
+    while end - start >= _ELEMENT_HEADER_LENGTH:
         group, number, length = unpack(data, start)
-        start += _ELEMENT_HEADER.size
+        start += _ELEMENT_HEADER_LENGTH
         if group:
             raise InvalidCommandSet(f"({group:04X},{number:04X}) in a command set, which is group 0000 only")
         if number <= previous:
@@ -256,15 +259,17 @@ _READ: dict[str, Callable[[bytes], Any]] = {
 
 
 def _plan(message_class: type[Request] | type[Response] | type[CCancelRQ]) -> _Plan:
-    readers = tuple(
-        _Reader(element.tag, field, _read_priority if field == "priority" else _READ[element.vr])
+    readers = {
+        element.tag: _Reader(field, _read_priority if field == "priority" else _READ[element.vr])
         for field, element in elements_of(message_class).items()
-    )
+    }
+    essential: tuple[str, ...] = ("message_id_being_responded_to",)
     if issubclass(message_class, Request):
-        return _Plan(message_class, readers, ("message_id",))
-    if issubclass(message_class, Response):
-        return _Plan(message_class, readers, ("message_id_being_responded_to", "status"))
-    return _Plan(message_class, readers, ("message_id_being_responded_to",))
+        essential = ("message_id",)
+    elif issubclass(message_class, Response):
+        essential = ("message_id_being_responded_to", "status")
+    missing = {reader.field: reader.read(b"") for reader in readers.values()}
+    return _Plan(message_class, readers, missing, essential)
 
 
 _PLANS: dict[int, _Plan] = {message_class.command_field: _plan(message_class) for message_class in MESSAGES}

@@ -31,7 +31,10 @@ def command_pdus(context_id: int, command: bytes, maximum_length: int) -> Iterat
     Raises:
         ValueError: no even fragment fits in `maximum_length`.
     """
-    return _pdus(context_id, (command,), _fragment_length(maximum_length), _COMMAND)
+    length = _fragment_length(maximum_length)
+    if len(command) <= length:  # as good as always
+        return iter((PDataTF((PDV(context_id, _COMMAND | _LAST, command),)),))
+    return _pdus(context_id, (command,), length, _COMMAND)
 
 
 def data_pdus(

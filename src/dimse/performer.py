@@ -1,8 +1,9 @@
 """The operations the peer invoked on us: admitted, queued behind the window, performed, answered (PS3.7 7.5)."""
 
 import asyncio
+import types
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from dimse import status
 from dimse.errors import DimseError
 from dimse.messages import Message
 from dimse.operation import BoundedBuffer, Operation, Skip
-from dimse.service import Answer, Authorize, ServiceRegistry
+from dimse.service import Answer, Authorize, Service, ServiceRegistry
 from dul.errors import NetworkError
 from dul.negotiated import PresentationContext
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MAXIMUM_QUEUED_REQUESTS = 16
 MAXIMUM_QUEUED_BYTES = 1 << 20
 UNLIMITED_WINDOW = 64  # how many at once where the negotiated window sets no limit
+_LONGEST_RUN = 16  # operations begun at once, one after the other: then the rest of the loop has its turn
 
 
 class Performer:
@@ -40,7 +42,13 @@ class Performer:
         self._authorize = authorize
         self._queue: deque[tuple[Operation, int]] = deque()  # with the bytes that wait in memory
         self._queued_bytes = 0
+        self._run = 0
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def has_queue(self) -> bool:
+        """True while operations wait to be performed."""
+        return bool(self._queue)
 
     @property
     def is_idle(self) -> bool:
@@ -119,18 +127,23 @@ class Performer:
     # -- the queue and the tasks
 
     def _enqueue(self, operation: Operation) -> None:
-        """Queue behind the window; too long a queue stops reading from the peer."""
+        """Queue behind the window, until `perform_next`."""
         operation.started = True
         weight = len(operation.sink.data) if isinstance(operation.sink, BoundedBuffer) else 0
         self._queue.append((operation, weight))
         self._queued_bytes += weight
-        self._perform_next()
 
-    def _perform_next(self) -> None:
+    def perform_next(self) -> None:
+        """Perform what is queued and has room in the window; too long a queue stops reading from the peer."""
         while self._queue and len(self._tasks) < self.window:
             operation, weight = self._queue.popleft()
             self._queued_bytes -= weight
-            self._start(self._perform(operation))
+            if self._run < _LONGEST_RUN and _begins_at_once(operation.service):
+                self._run += 1
+                self._begin(self._perform(operation))
+            else:
+                self._run = 0
+                self._start(self._perform(operation))
         self._hold_back()
 
     def _hold_back(self) -> None:
@@ -141,6 +154,17 @@ class Performer:
         else:
             self._association.resume_reading(self)
 
+    def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run it here as far as it does not wait; a task, which costs two turns of the loop, does what is left."""
+        try:
+            awaited = coroutine.send(None)
+        except StopIteration:
+            return
+        except Exception as error:
+            self._not_answered(error)
+        else:
+            self._start(_rest_of(coroutine, awaited))
+
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Start a task; the reference is kept, and it ends with the association at the latest."""
         task = asyncio.create_task(coroutine)
@@ -150,12 +174,15 @@ class Performer:
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._association.abort(f"a response could not be sent: {error}")
+            self._not_answered(error)
         if self._association.ended is not None:
             return
-        self._perform_next()
+        self.perform_next()
         if self.is_idle:
             self._association.operations_ended()
+
+    def _not_answered(self, error: BaseException) -> None:
+        self._association.abort(f"a response could not be sent: {error}")
 
     def _cancel_tasks(self) -> None:
         for task in self._tasks:
@@ -223,3 +250,23 @@ class Performer:
                 return  # the failure was in the middle of the response
             await self._association.send(operation.context, response)
         self._association.listener.operation_ended(operation, response.status)
+
+
+def _begins_at_once(service: Service | None) -> bool:
+    """Never while its data set still comes: whoever takes that is told of the operation's end, in this order."""
+    return service is not None and service.begins_at_once and not service.starts_with_command
+
+
+@types.coroutine
+def _rest_of(coroutine: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """What a task must do for a coroutine that waits already: hand on what it waits for, and what comes of it."""
+    while True:
+        try:
+            try:
+                yield awaited
+            except BaseException as error:  # of the future it waits for, or the task's cancellation
+                awaited = coroutine.throw(error)
+            else:
+                awaited = coroutine.send(None)
+        except StopIteration:
+            return

@@ -8,7 +8,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from dimse import status
-from dimse.assembler import Assembler, CommandReady, DataChunk
+from dimse.assembler import Assembler, DataChunk
 from dimse.errors import DimseError, InvalidCommandSet
 from dimse.invocation import Invocation
 from dimse.invoker import Invoker
@@ -64,12 +64,11 @@ class Receiver:
         except InvalidCommandSet as error:
             self._receive_unreadable(pdv.presentation_context_id, error)
             return
-        match part:
-            case DataChunk(data, is_last):
-                assert isinstance(data, memoryview), "what is received is a view into the receive buffer"
-                self._receive_data(data, is_last)
-            case CommandReady(context_id, message):
-                self._receive_command(self._association.negotiated.contexts[context_id], message)
+        if isinstance(part, DataChunk):
+            assert isinstance(part.data, memoryview), "what is received is a view into the receive buffer"
+            self._receive_data(part.data, part.is_last)
+        elif part is not None:
+            self._receive_command(self._association.negotiated.contexts[part.context_id], part.message)
 
     def pass_over(self, operation: Operation) -> None:
         """The operation has ended; what still comes of its data set is not wanted."""

@@ -46,10 +46,14 @@ class Service(Protocol):
         sop_classes: what is accepted in a negotiation, and how.
         starts_with_command: perform as soon as the command has come, while the data set still arrives;
             otherwise at the end of the message.
+        begins_at_once: what `perform` does before it first waits takes microseconds and needs no task around it
+            (`asyncio.timeout` and `current_task` do): it is done as soon as the PDU is taken. Without effect on one
+            that starts with its command.
     """
 
     command_fields: frozenset[CommandField]
     starts_with_command: bool
+    begins_at_once: bool
 
     @property
     def sop_classes(self) -> Mapping[str, SupportedContext]: ...

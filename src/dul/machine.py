@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from dul.actions import DT_1, DT_2
 from dul.effects import CloseTransport, Effect, Indicate, OpenTransport, SendPDU, StartARTIM, StopARTIM
 from dul.enums import Event, RejectResult, Role, State
 from dul.errors import LocalProtocolError, RemoteProtocolError
@@ -57,6 +58,11 @@ _LOCAL_PRIMITIVE = {
 }
 """Where the table has a blank these are a caller's mistake, or a race lost. A-ABORT never is."""
 
+(_DATA_TRANSFER,) = (
+    s for s in State if (TABLE[Event.Evt9 - 1][s - 1], TABLE[Event.Evt10 - 1][s - 1]) == (DT_1, DT_2)
+)
+"""The state in which Table 9-10 sends and indicates P-DATA and does nothing else: Sta6, Data Transfer."""
+
 _OPEN_TRANSPORT = OpenTransport()
 _CLOSE_TRANSPORT = CloseTransport()
 _START_ARTIM = StartARTIM()
@@ -95,6 +101,15 @@ class UpperLayer:
         self._observe = observe
         self._refuse = refuse
         self._effects: list[Effect] = []
+
+    @property
+    def only_passes_data(self) -> bool:
+        """True where Evt9 comes to nothing but `SendPDU` (DT-1), and Evt10 to nothing but `Indicate` (DT-2).
+
+        An adapter may then do that itself: the state stays, no effect waits that has to come before it, and
+        nobody observes the transition.
+        """
+        return self.state is _DATA_TRANSFER and not self._effects and self._observe is None
 
     # Service primitives of the local user (PS3.8 7)
 

@@ -143,6 +143,9 @@ class ServiceProvider(ABC):
 
     def p_data(self, pdu: PDataTF) -> None:
         """P-DATA request (Evt9). Follow it with `await drain()` before building the next one."""
+        if self.machine.only_passes_data:  # DT-1
+            self._send(pdu)
+            return
         self.machine.handle_p_data_request(pdu)
         self._perform()
 
@@ -267,13 +270,31 @@ class ServiceProvider(ABC):
                 pdu = forgiven
             if self._observe is not None:
                 self._observe(PDUReceived(bytes(raw)))
-            self.machine.handle_pdu(pdu)
-            self._perform()
             if isinstance(pdu, PDataTF):
-                self.longest_received = max(self.longest_received, len(body))
+                self._receive_p_data(pdu)
+                if len(body) > self.longest_received:
+                    self.longest_received = len(body)
                 # The memory will hold another patient's bytes: a view kept by mistake must raise, not read them.
                 for pdv in pdu.pdvs:
                     pdv.data.release()  # type: ignore[union-attr]
+                return
+            self.machine.handle_pdu(pdu)
+            self._perform()
+
+    def _receive_p_data(self, pdu: PDataTF) -> None:
+        if self._performing or not self.machine.only_passes_data:
+            self.machine.handle_pdu(pdu)
+        else:  # DT-2
+            self._performing = True
+            try:
+                self.user.indicate(PDataIndication(pdu.pdvs))
+            except RemoteProtocolError as error:
+                self.machine.handle_invalid_pdu(error)
+            finally:
+                self._performing = False
+            if self.machine.only_passes_data:
+                return
+        self._perform()
 
     def _invalid(self, error: RemoteProtocolError, raw: bytes | memoryview) -> None:
         if self._observe is not None:
@@ -304,13 +325,7 @@ class ServiceProvider(ABC):
             case Indicate(primitive):
                 self._indicate(primitive)
             case SendPDU(pdu):
-                data = encode_pdu(pdu)
-                self.pdus_sent += 1
-                self.bytes_sent += len(data)
-                # In Sta13 the connection is half-closed, and an A-ABORT that AA-7 asks for stays unsent.
-                if self._observe is not None and not self._half_closed:
-                    self._observe(PDUSent(data))
-                self._write(data)
+                self._send(pdu)
             case StartARTIM():
                 in_sta2 = self.machine.state is State.Sta2
                 self._start_artim(self.timers.artim if in_sta2 else self.timers.artim_close)
@@ -320,6 +335,15 @@ class ServiceProvider(ABC):
                 self._close_transport(now=closing_now)
             case OpenTransport():
                 pass  # AE-1: whoever requests the association opens it; nothing can be done here before it has
+
+    def _send(self, pdu: AnyPDU) -> None:
+        data = encode_pdu(pdu)
+        self.pdus_sent += 1
+        self.bytes_sent += len(data)
+        # In Sta13 the connection is half-closed, and an A-ABORT that AA-7 asks for stays unsent.
+        if self._observe is not None and not self._half_closed:
+            self._observe(PDUSent(data))
+        self._write(data)
 
     def _indicate(self, primitive: Indication) -> None:
         if not isinstance(primitive, PDataIndication):

@@ -23,6 +23,8 @@ from dul.tls import TLSDoor, address_of
 
 _ERRNO = re.compile(r"\[Errno (\d{1,4})\]")
 
+_CLOSED = State.Sta1
+
 WRITE_HIGH_WATER = 1 << 20
 WRITE_LOW_WATER = 256 << 10
 
@@ -106,7 +108,7 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
 
     def _take_pdus(self, buffer: Buffer, start: int, end: int) -> None:
         while start < end and self._reading_paused_since is None:
-            if self._out_of_step or self.machine.state is State.Sta1:
+            if self._out_of_step or self.machine.state is _CLOSED:
                 self._discard(buffer.view[start:end])
                 start = end
                 break
@@ -125,7 +127,8 @@ class TransportProvider(ServiceProvider, asyncio.BufferedProtocol):
             with buffer.view[start:stop] as raw:
                 self._receive(header[0], raw)
             start = stop
-        self._keep_rest(buffer, start, end)
+        if start < end or self._kept is not None:
+            self._keep_rest(buffer, start, end)
 
     def _keep_rest(self, buffer: Buffer, start: int, end: int) -> None:
         if start == end:

@@ -57,6 +57,7 @@ class Find:
 
     command_fields = frozenset({CommandField.C_FIND_RQ})
     starts_with_command = False
+    begins_at_once = False
     sop_classes: Mapping[str, SupportedContext] = {
         uid: SupportedContext(transfer_syntaxes=UNCOMPRESSED) for uid in MODELS
     }

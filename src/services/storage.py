@@ -127,6 +127,7 @@ class Storage:
 
     command_fields = frozenset({CommandField.C_STORE_RQ})
     starts_with_command = True
+    begins_at_once = False
 
     def __init__(self, handler: Handler, contexts: Mapping[str, SupportedContext] | None = None) -> None:
         self.sop_classes = StorageContexts() if contexts is None else contexts
@@ -167,6 +168,7 @@ class ArchiveStorage:
 
     command_fields = frozenset({CommandField.C_STORE_RQ})
     starts_with_command = False
+    begins_at_once = True
 
     def __init__(self, store: InstanceStore, contexts: Mapping[str, SupportedContext]) -> None:
         self.sop_classes = contexts

@@ -21,6 +21,7 @@ class Verification:
 
     command_fields = frozenset({CommandField.C_ECHO_RQ})
     starts_with_command = False
+    begins_at_once = True
     sop_classes: Mapping[str, SupportedContext] = {
         VERIFICATION: SupportedContext(transfer_syntaxes=UNCOMPRESSED)
     }

@@ -137,6 +137,38 @@ def test_effects_come_in_order_and_are_forgotten_once_taken():
     assert ul.take_effects() == []
 
 
+@pytest.mark.parametrize("state", State)
+def test_only_data_transfer_only_passes_data(state):
+    ul = standing_in(state)
+    assert ul.only_passes_data == (
+        (in_print(Event.Evt9, state), in_print(Event.Evt10, state)) == ("DT_1", "DT_2")
+    )
+    assert ul.only_passes_data == (state is State.Sta6)
+
+
+@pytest.mark.parametrize(
+    ("event", "effect"), [(Event.Evt9, SendPDU(PDATA)), (Event.Evt10, Indicate(PDataIndication(PDATA.pdvs)))]
+)
+def test_there_p_data_is_one_effect_and_nothing_else(event, effect):
+    ul = standing_in(State.Sta6)
+    HAPPENINGS[event](ul)
+    assert (ul.take_effects(), ul.state, ul.artim_running) == ([effect], State.Sta6, False)
+
+
+def test_data_is_not_just_passed_before_what_waits_nor_unobserved():
+    ul = standing_in(State.Sta6)
+    ul.handle_p_data_request(PDATA)
+    assert not ul.only_passes_data
+    ul.take_effects()
+    assert ul.only_passes_data
+    assert not standing_in(State.Sta6, observe=print).only_passes_data
+
+
+def in_print(event, state):
+    action = TABLE[event - 1][state - 1]
+    return None if action is None else action.__name__
+
+
 def test_a_machine_can_serve_another_association():
     ul = UpperLayer(Role.ACCEPTOR)
     for _ in range(2):

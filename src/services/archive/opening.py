@@ -72,6 +72,7 @@ def bring_together(
     try:
         if database_url is not None:
             index = Index.open(database_url, directory.path, durability=durability)
+            index.writer.connect()
             directory.repair = recover(directory, index.writer.record)
     except BaseException:
         if index is not None:

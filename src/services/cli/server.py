@@ -121,7 +121,8 @@ def start(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Processes that serve associations, best one for each core.", show_default=str(_DEFAULT.workers)
+            help="Processes that serve associations, best one for each core.",
+            show_default=str(_DEFAULT.workers),
         ),
     ] = None,
     max_connections: Annotated[

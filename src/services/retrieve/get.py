@@ -54,6 +54,7 @@ class Get:
 
     command_fields = frozenset({CommandField.C_GET_RQ})
     starts_with_command = False
+    begins_at_once = False
     sop_classes: Mapping[str, SupportedContext] = {
         model.get: SupportedContext(transfer_syntaxes=UNCOMPRESSED) for model in MODELS.values()
     }

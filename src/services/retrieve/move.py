@@ -100,6 +100,7 @@ class Move:
 
     command_fields = frozenset({CommandField.C_MOVE_RQ})
     starts_with_command = False
+    begins_at_once = False
     sop_classes: Mapping[str, SupportedContext] = {
         model.move: SupportedContext(transfer_syntaxes=UNCOMPRESSED) for model in MODELS.values()
     }

@@ -104,6 +104,7 @@ class _Storable:
 
     command_fields: frozenset[Any] = frozenset()
     starts_with_command = False
+    begins_at_once = False
     sop_classes: Mapping[str, SupportedContext] = {
         CT_IMAGE_STORAGE: SupportedContext(
             transfer_syntaxes=(EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN), scu_role=True

@@ -71,6 +71,16 @@ class IndexWriter:
         self._series: dict[tuple[str, str], _Series] = {}
         self._studies: dict[str, _Study] = {}
 
+    def connect(self) -> None:
+        """Connect now, so that the first batch does not have to wait for that.
+
+        Raises:
+            Exception: the driver's.
+        """
+        if self._connection is None:
+            self._connection = self._database.connect_writer()
+            self._cursor = self._connection.cursor()
+
     def record(self, batch: Sequence[Indexable]) -> list[Recorded]:
         """Make rows for instances, or see that they are there; all of them or none.
 
@@ -101,9 +111,7 @@ class IndexWriter:
             connection.close()
 
     def _transaction(self, entries: Sequence[Entry]) -> list[Recorded]:
-        if self._connection is None:
-            self._connection = self._database.connect_writer()
-            self._cursor = self._connection.cursor()
+        self.connect()
         execute = self._cursor.execute
         try:
             execute(self._say.begin)

@@ -127,6 +127,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     writer = IndexWriter(database)
     try:
+        writer.connect()
         control.sendall(b"+")  # ready
         WriterProcess(control, writer).run()
     finally:
