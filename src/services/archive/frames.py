@@ -137,3 +137,12 @@ def element_header(frame: Frame, tag: int, buffer: Buffer, position: int) -> tup
 def name_of(tag: int) -> str:
     """A tag as the standard writes it."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def header_at(frame: Frame, buffer: Buffer, position: int) -> tuple[int, int]:
+    """Tag and length in a header, read as that of a plain element."""
+    if frame.implicit:
+        group, element, length = frame.order.implicit(buffer, position)
+    else:
+        group, element, _, length = frame.order.explicit(buffer, position)
+    return group << 16 | element, length

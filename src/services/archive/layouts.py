@@ -10,13 +10,15 @@ This file must not know what is a data set: it takes the scanner's word for what
 difference back to the scanner.
 """
 
+import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
-from services.archive.frames import Buffer, Frame
+from services.archive.frames import Buffer, Frame, header_at
 from services.archive.index_attributes import INDEX_TAGS, UNIQUE_TAGS, VALUE_TAGS
 from services.archive.kept_values import KeptValues
+from services.archive.templates import Template, TemplateBuilder
 
 MAXIMUM_LAYOUTS = 64
 """Kinds of data sets remembered at a time. A layout takes less than 150 KiB, most of them 20."""
@@ -35,6 +37,7 @@ _MOST_LOOSE = 64
 _CREDIT = 24  # elements; what the first differences may cost before anything matched
 _PRICE = 8  # elements that must match for each difference, or walking would have been faster
 _PATIENCE = 4  # data sets in a row that do not match
+_RELEARN = 2  # data sets in a row that do not begin like the template
 _PAUSE = 256  # data sets that are walked before another one is learned
 
 Run = Callable[[Buffer, int, int], int]
@@ -55,7 +58,21 @@ class Segment:
         head: of a single element whose length varies, the bytes before that length; else empty.
     """
 
-    __slots__ = ("continues", "counts", "expected", "head", "length", "mask", "plain", "starts", "wanted")
+    __slots__ = (
+        "_constants",
+        "_tags",
+        "_unique",
+        "_values",
+        "continues",
+        "counts",
+        "expected",
+        "head",
+        "length",
+        "mask",
+        "plain",
+        "starts",
+        "wanted",
+    )
 
     def __init__(self, pieces: list[Piece], head: bytes) -> None:
         self.head = head
@@ -73,6 +90,7 @@ class Segment:
             mask += b"\xff" * header + bytes(len(raw) - header)
             if constant is not None or (compared == _PLAIN and tag in VALUE_TAGS):
                 self.wanted.append((number, slice(start + 8, len(mask)), tag, constant))
+        self._read_at_once()
         self.length = len(mask)
         self.mask = int.from_bytes(mask, "little")
         self.expected = int.from_bytes(b"".join(piece[1] for piece in pieces), "little") & self.mask
@@ -94,8 +112,14 @@ class Segment:
 
     def keep(self, kept: KeptValues, raw: bytes, first: int, until: int) -> None:
         """Keep the wanted values of the elements from `first` to before `until`; `raw` starts at `first`."""
-        skipped = self.starts[first]
         values = kept.values
+        if not first and until == len(self.starts):
+            values.update(zip(self._tags, self._values.unpack_from(raw), strict=True))
+            values.update(self._constants)
+            for where, tag in self._unique:
+                kept.keep(tag, raw[where])
+            return
+        skipped = self.starts[first]
         for number, where, tag, constant in self.wanted:
             if number >= until:
                 return
@@ -109,6 +133,23 @@ class Segment:
                 kept.keep(tag, value)
             else:
                 values[tag] = value
+
+    def _read_at_once(self) -> None:
+        """Have the values of a segment that is as it was read by one call: that is what nearly all are."""
+        plan, end = ["<"], 0
+        self._tags: list[int] = []
+        self._constants: dict[int, bytes] = {}
+        self._unique: list[tuple[slice, int]] = []
+        for _, where, tag, constant in self.wanted:
+            if constant is not None:
+                self._constants[tag] = constant
+            elif tag in UNIQUE_TAGS:
+                self._unique.append((where, tag))
+            else:
+                plan.append(f"{where.start - end}x{where.stop - where.start}s")
+                end = where.stop
+                self._tags.append(tag)
+        self._values = struct.Struct("".join(plan))
 
 
 class Layout:
@@ -227,14 +268,32 @@ class Recall:
     Made by `LayoutMemory.recall`, for one data set.
     """
 
-    __slots__ = ("_credit", "_layout", "_learning", "_matched", "_slot")
+    __slots__ = ("_builder", "_credit", "_layout", "_learning", "_matched", "_slot")
 
     def __init__(self, slot: "_Slot", layout: Layout, *, learning: bool) -> None:
         self._slot = slot
         self._layout = layout
         self._learning = learning
+        self._builder = TemplateBuilder() if learning else None
         self._credit = _CREDIT
         self._matched = 0
+
+    def repeated(self, buffer: Buffer) -> tuple[Template, dict[int, bytes]] | None:
+        """The beginning of the data set, where it is that of one before, with the values that are kept of it.
+
+        Args:
+            buffer: its first bytes.
+        """
+        template = self._slot.template
+        if template is None or self._learning:
+            return None
+        values = template.read(buffer)
+        if values is None:
+            self._slot.repeats_missed += 1
+            return None
+        self._slot.repeats_missed = 0
+        self._matched += template.elements
+        return template, values
 
     def pass_run(
         self,
@@ -270,6 +329,8 @@ class Recall:
         if self._learning:
             following = run(buffer, position, stop)
             self._layout.learn(frame, kept, buffer, base, position, following, elements)
+            if self._builder is not None:
+                self._builder.passed(frame, kept, buffer, base, position, following, elements)
             return following, 0
         if stop - position < _SHORTEST_RUN or self._layout.implicit != frame.implicit:
             return run(buffer, position, stop), 0
@@ -277,9 +338,13 @@ class Recall:
         following = self._compare(run, frame, kept, buffer, position, stop)
         return following, self._matched - matched
 
-    def end(self) -> None:
-        """The data set was scanned to its end without an error."""
+    def end(self, frame: Frame, *, mismatched: bool, size: int, elements: int) -> None:
+        """The data set was scanned to its end without an error; the arguments are those of `TemplateBuilder.build`."""
         if self._learning:
+            if self._builder is not None:
+                self._slot.template = self._builder.build(
+                    frame, mismatched=mismatched, size=size, elements=elements
+                )
             self._layout.complete()
             self._slot.learned(self._layout)
         elif self._credit > 0 and self._matched:
@@ -422,10 +487,23 @@ class LayoutMemory:
 class _Slot:
     """What is remembered of one kind."""
 
-    __slots__ = ("_layout", "_loose", "_news", "_pause", "_uses", "misses")
+    __slots__ = (
+        "_layout",
+        "_loose",
+        "_news",
+        "_pause",
+        "_relearn_at",
+        "_uses",
+        "misses",
+        "repeats_missed",
+        "template",
+    )
 
     def __init__(self) -> None:
         self.misses = 0  # in a row
+        self.template: Template | None = None
+        self.repeats_missed = 0  # in a row: data sets that do not begin like the template
+        self._relearn_at = _RELEARN
         self._layout: Layout | None = None
         self._loose: set[int] = set()  # tags of what was seen to vary
         self._news = False  # there are such that the layout does not know
@@ -436,6 +514,11 @@ class _Slot:
         self._uses += 1
         if self._layout is not None and self.misses < _PATIENCE:
             learning = self._news and not self._uses & (self._uses - 1)
+            if not self.repeats_missed:
+                self._relearn_at = _RELEARN
+            elif self.repeats_missed >= self._relearn_at:  # the next series, perhaps; ever more seldom
+                self._relearn_at *= 4
+                learning = True
             layout = Layout(frozenset(self._loose)) if learning else self._layout
             return Recall(self, layout, learning=learning)
         if self._pause:
@@ -454,12 +537,3 @@ class _Slot:
         if len(self._loose) < _MOST_LOOSE and tag not in self._loose:
             self._loose.add(tag)
             self._news = True
-
-
-def header_at(frame: Frame, buffer: Buffer, position: int) -> tuple[int, int]:
-    """Tag and length in a header, read as that of a plain element."""
-    if frame.implicit:
-        group, element, length = frame.order.implicit(buffer, position)
-    else:
-        group, element, _, length = frame.order.explicit(buffer, position)
-    return group << 16 | element, length

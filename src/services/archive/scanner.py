@@ -116,6 +116,13 @@ class HeaderScanner:
         self._fed = end = start + len(chunk)
         if end <= self._next and not self._kept.pending_until:
             return
+        if (
+            not start
+            and self._recall is not None
+            and self._repeats(self._recall, chunk)
+            and end <= self._next
+        ):
+            return
         while self._carry:
             base = start - len(self._carry)
             head = self._carry + chunk[: LONGEST_HEADER - len(self._carry)]
@@ -127,6 +134,18 @@ class HeaderScanner:
         self._scan(chunk, start)
         if self._next < end:
             self._carry = bytes(chunk[self._next - start :])
+
+    def _repeats(self, recall: Recall, chunk: Buffer) -> bool:
+        """Whether the data set begins like one before; then that is passed."""
+        found = recall.repeated(chunk)
+        if found is None or found[0].elements > self._max_elements:
+            return False
+        template, values = found
+        self.values.update(values)
+        self.mismatched = template.mismatched
+        self._frame.sniff, self._frame.implicit = False, template.implicit
+        self._elements, self._next, self._tag = template.elements, template.following, template.last_tag
+        return True
 
     @property
     def skippable(self) -> int:
@@ -145,7 +164,7 @@ class HeaderScanner:
         """
         if self.needs_fallback:
             return
-        if self._next == self._fed:
+        if self._next == self._fed and (self._outer or self._kept.pending_until):
             self._scan(b"", self._fed)  # closes what has a length and ends here
         if self._next > self._fed:
             missing = self._next - self._fed
@@ -158,7 +177,7 @@ class HeaderScanner:
         if self._outer:
             raise TruncatedDataSet(f"the data set ends after {self._fed} bytes, inside {self._frame}")
         if self._recall is not None:
-            self._recall.end()
+            self._recall.end(self._frame, mismatched=self.mismatched, size=self._fed, elements=self._elements)
 
     def uid(self, tag: int) -> str:
         """The UID kept for a tag, without padding; empty where there is none."""

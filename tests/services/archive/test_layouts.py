@@ -175,7 +175,7 @@ class TestWhatIsRecalled:
         scanner._count = lambda elements: walked.append(elements) or count(elements)
         scanner.feed(data)
         scanner.finish()
-        return scanner, max(walked)
+        return scanner, max(walked, default=0)
 
     @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
     def test_nothing_is_walked_the_second_time(self, syntax):
@@ -185,7 +185,7 @@ class TestWhatIsRecalled:
         data = encode_with(syntax)(elements)
         self.scan(data, memory.recall(CT, syntax), syntax)
         scanner, at_once = self.scan(data, memory.recall(CT, syntax), syntax)
-        assert at_once >= 18
+        assert not at_once, "it begins like the one before, to its end"
         assert scanner.values == scanned(data, syntax).values
         assert scanner.values[0x00081032]
 
