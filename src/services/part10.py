@@ -6,6 +6,7 @@ it and why: nothing of associations, and nothing of archives.
 
 import struct
 import sys
+from functools import lru_cache
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -115,19 +116,37 @@ def file_header(
         source_ae_title: who sent the data set. Left out when it is empty or no AE value (PS3.5 6.2), since it
             comes from a peer and a strange title is no reason to refuse an instance.
     """
-    elements = [
-        _VERSION,
-        _element(_MEDIA_STORAGE_SOP_CLASS_UID, b"UI", sop_class_uid.encode("ascii"), b"\0"),
-        _element(_MEDIA_STORAGE_SOP_INSTANCE_UID, b"UI", sop_instance_uid.encode("ascii"), b"\0"),
+    before, behind = _around_the_instance(
+        sop_class_uid,
+        transfer_syntax_uid,
+        implementation_class_uid,
+        implementation_version_name,
+        source_ae_title,
+    )
+    instance = _element(_MEDIA_STORAGE_SOP_INSTANCE_UID, b"UI", sop_instance_uid.encode("ascii"), b"\0")
+    length = len(before) + len(instance) + len(behind)
+    return b"".join((_PREAMBLE, _group_length(0x0002, 0x0000, b"UL", 4, length), before, instance, behind))
+
+
+@lru_cache(64)
+def _around_the_instance(
+    sop_class_uid: str,
+    transfer_syntax_uid: str,
+    implementation_class_uid: str,
+    implementation_version_name: str,
+    source_ae_title: str,
+) -> tuple[bytes, bytes]:
+    """What stands before and behind the SOP Instance UID, which alone differs between the files of a sender."""
+    before = _VERSION + _element(_MEDIA_STORAGE_SOP_CLASS_UID, b"UI", sop_class_uid.encode("ascii"), b"\0")
+    behind = [
         _element(_TRANSFER_SYNTAX_UID, b"UI", transfer_syntax_uid.encode("ascii"), b"\0"),
         _element(_IMPLEMENTATION_CLASS_UID, b"UI", implementation_class_uid.encode("ascii"), b"\0"),
         _element(_IMPLEMENTATION_VERSION_NAME, b"SH", implementation_version_name.encode("ascii"), b" "),
     ]
     title = source_ae_title.strip(" ")
     if 0 < len(title) <= 16 and title.isascii() and title.isprintable() and "\\" not in title:
-        elements.append(_element(_SOURCE_APPLICATION_ENTITY_TITLE, b"AE", title.encode("ascii"), b" "))
-    meta = b"".join(elements)
-    return _PREAMBLE + _group_length(0x0002, 0x0000, b"UL", 4, len(meta)) + meta
+        behind.append(_element(_SOURCE_APPLICATION_ENTITY_TITLE, b"AE", title.encode("ascii"), b" "))
+    return before, b"".join(behind)
 
 
 def _element(element: int, vr: bytes, value: bytes, padding: bytes) -> bytes:

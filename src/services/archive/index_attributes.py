@@ -5,6 +5,7 @@ Values are kept as they stood in the data set: this file must not decode text, a
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from pydicom.datadict import DicomDictionary  # type: ignore[attr-defined]
 
@@ -155,6 +156,14 @@ def uid_value(value: bytes) -> str:
 
     Not validated: other characters than digits and dots come out as they are, byte for byte (latin-1).
     """
+    return _unpadded(value) if len(value) <= _MEMORABLE else value.rstrip(b"\0 ").decode("latin-1")
+
+
+_MEMORABLE = 65  # bytes: a UID and its padding
+
+
+@lru_cache(1024)  # most of them name the series, the study and the class of the instance before
+def _unpadded(value: bytes) -> str:
     return value.rstrip(b"\0 ").decode("latin-1")
 
 

@@ -1,6 +1,7 @@
 """What counts as a UID here (PS3.5 9.1)."""
 
 import re
+from functools import lru_cache
 
 from services.archive.errors import InvalidUID
 
@@ -15,7 +16,12 @@ def valid_uid(text: str) -> bool:
     1 to 64 of `0-9` and `.`, no component empty. A leading zero in a component is against PS3.5 9.1 but
     common and harmless; it is accepted.
     """
-    return len(text) <= MAXIMUM_LENGTH and _COMPONENTS(text) is not None
+    return len(text) <= MAXIMUM_LENGTH and _has_components(text)
+
+
+@lru_cache(1024)  # most of them name the series, the study and the class of the instance before
+def _has_components(text: str) -> bool:
+    return _COMPONENTS(text) is not None
 
 
 def check_uid(name: str, text: str) -> None:

@@ -184,7 +184,9 @@ def _values(source: Indexable, plan: tuple[tuple[int, str, _Read], ...]) -> _Val
     return found
 
 
-_pieces: dict[tuple[bytes, bool], dict[tuple[int, bytes], str]] = {}
+_Pieces: TypeAlias = dict[tuple[int, bytes | None], str]
+
+_pieces: dict[tuple[bytes | None, bool], _Pieces] = {}
 """By Specific Character Set and byte order: what attribute and value are in JSON. Most images say what the one before
 said, so that nothing is decoded and encoded twice."""
 
@@ -194,24 +196,26 @@ _MOST_PIECES, _LONGEST_PIECE = 4096, 128
 def _image_json(source: Indexable) -> str:
     """`_json(_values(source, _IMAGE))`, from pieces."""
     raw = source.values
-    key = raw.get(_SPECIFIC_CHARACTER_SET, b""), source.transfer_syntax_uid == _BIG_ENDIAN
+    key = raw.get(_SPECIFIC_CHARACTER_SET), source.transfer_syntax_uid == _BIG_ENDIAN
     known = _pieces.get(key)
     if known is None or len(known) > _MOST_PIECES:
         if len(_pieces) > 16:
             _pieces.clear()
         known = _pieces[key] = {}
-    pieces = []
-    for each in _IMAGE:
-        value = raw.get(each[0])
-        if value:
-            piece = known.get((each[0], value))
-            if piece is None:
-                piece = _encode(_values(source, (each,)))[1:-1].decode()
-                if len(value) <= _LONGEST_PIECE:
-                    known[each[0], value] = piece
-            if piece:
-                pieces.append(piece)
-    return f"{{{','.join(pieces)}}}"
+    pieces = list(map(known.get, zip(_IMAGE_TAGS, map(raw.get, _IMAGE_TAGS), strict=True)))
+    while None in pieces:
+        place = pieces.index(None)
+        pieces[place] = _piece(source, _IMAGE[place], known)
+    return f"{{{','.join(filter(None, pieces))}}}"
+
+
+def _piece(source: Indexable, attribute: tuple[int, str, _Read], known: _Pieces) -> str:
+    """What an attribute of an instance is in JSON; empty where it has no value."""
+    value = source.values.get(attribute[0])
+    piece = _encode(_values(source, (attribute,)))[1:-1].decode() if value else ""
+    if value is None or len(value) <= _LONGEST_PIECE:
+        known[attribute[0], value] = piece
+    return piece
 
 
 def _instance_number(value: bytes) -> str:
@@ -265,6 +269,7 @@ _PATIENT = _plan(PATIENT_ATTRIBUTES)
 _STUDY = _plan(STUDY_ATTRIBUTES)
 _SERIES = _plan(SERIES_ATTRIBUTES)
 _IMAGE = _plan(IMAGE_ATTRIBUTES)
+_IMAGE_TAGS = tuple(tag for tag, _, _ in _IMAGE)
 
 
 def _first(values: _Values, tag: int) -> str:
