@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.query.identifiers import IdentifierWriter
+from services.query.identifiers import writer_of
 from services.query.keys import INSTANCE_AVAILABILITY, QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE
 from services.query.matching import ItemKeys, Stored, match_items
 from services.query.requests import Key, Query, Record, fulfils
@@ -65,8 +65,8 @@ class Answers:
             (f"{tag:08X}", self._constants.get(f"{tag:08X}"), _wanted_items(asked.get(tag)))
             for tag in sorted(vrs)
         )
-        self._writer = IdentifierWriter(
-            [(tag, vrs[tag]) for tag in sorted(vrs)],
+        self._writer = writer_of(
+            tuple((tag, vrs[tag]) for tag in sorted(vrs)),
             transfer_syntax,
             query.character_sets,
             utf_8_allowed=utf_8_allowed,

@@ -8,7 +8,7 @@ byte (Latin-1) and becomes bytes at the end, which is faster than joining bytes.
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -37,6 +37,8 @@ _LONG = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "
 _MAXIMUM_SHORT = 0xFFFE
 _TABLE = 1024
 _MAXIMUM_DEPTH = 32
+_MEMORABLE = 128  # bytes of a value
+_FEW_KEYS, _FEW_SETS = 256, 8  # beyond them a writer is not kept: what is remembered stays small
 
 
 class UnreadableIdentifier(ValueError):
@@ -113,6 +115,11 @@ def _elements(
 def _element(
     element: RawDataElement | DataElement, sets: tuple[str, ...], little: bool, depth: int
 ) -> Element:
+    value = element.value
+    if isinstance(element, RawDataElement) and type(value) is bytes and len(value) <= _MEMORABLE:
+        known = _plain_element(int(element.tag), element.VR, value, sets, little)
+        if known is not None:
+            return known
     tag = int(element.tag)
     vr = vr_of(tag) or element.VR or "UN"
     if vr == "SQ" or element.VR == "SQ":
@@ -122,6 +129,17 @@ def _element(
                 tag, "", tuple(_elements(list(item.values()), sets, little, depth + 1) for item in items)
             )
     return Element(tag, _value_text(element, vr, sets, little))
+
+
+@lru_cache(1024)  # the keys of a query are mostly those of the one before, and most are empty
+def _plain_element(
+    tag: int, written_vr: str | None, value: bytes, sets: tuple[str, ...], little: bool
+) -> Element | None:
+    """An element that is no sequence; None for one."""
+    vr = vr_of(tag) or written_vr or "UN"
+    if vr == "SQ" or written_vr == "SQ":
+        return None
+    return Element(tag, _decoded(value, vr, sets, little))
 
 
 def _items_of(element: RawDataElement | DataElement) -> "list[Dataset] | None":
@@ -160,6 +178,26 @@ def _decoded(value: bytes, vr: str, sets: tuple[str, ...], little: bool) -> str:
 
 
 # -- writing
+
+
+def writer_of(
+    keys: tuple[tuple[int, str], ...],
+    transfer_syntax: str,
+    wanted: tuple[str, ...] = character_sets.DEFAULT,
+    *,
+    utf_8_allowed: bool = True,
+) -> "IdentifierWriter":
+    """An `IdentifierWriter` with these arguments, perhaps one that was made before."""
+    if len(keys) > _FEW_KEYS or len(wanted) > _FEW_SETS:
+        return IdentifierWriter(keys, transfer_syntax, wanted, utf_8_allowed=utf_8_allowed)
+    return _remembered_writer(keys, transfer_syntax, wanted, utf_8_allowed)
+
+
+@lru_cache(64)
+def _remembered_writer(
+    keys: tuple[tuple[int, str], ...], transfer_syntax: str, wanted: tuple[str, ...], utf_8_allowed: bool
+) -> "IdentifierWriter":
+    return IdentifierWriter(keys, transfer_syntax, wanted, utf_8_allowed=utf_8_allowed)
 
 
 class IdentifierWriter:

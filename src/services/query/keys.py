@@ -6,7 +6,7 @@ Nothing here knows how an index keeps them.
 
 from collections.abc import Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 
 from msgspec import Struct
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
@@ -172,6 +172,7 @@ def hex_tag(tag: int) -> str:
     return f"{tag:08X}"
 
 
+@lru_cache(4096)  # pydicom's dictionary takes its time, and queries ask for the same again and again
 def vr_of(tag: int) -> str | None:
     """The VR of a standard attribute, the first one where PS3.6 leaves a choice; None for any other."""
     try:

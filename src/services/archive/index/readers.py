@@ -18,6 +18,11 @@ _STOPPING = 5.0
 """Seconds in which a database that is asked to stop a statement has to take notice."""
 _ATTEMPTS = 100
 
+_SLOW = 0.005
+"""Seconds that a read in the loop may take; then the disk is slow, and nobody else in the loop shall wait for it."""
+_CALM = 1.0
+"""Seconds in which everything is read by threads after that."""
+
 Work = Callable[[Any], Result]
 """Reads with a cursor of the driver's."""
 
@@ -100,6 +105,7 @@ class Readers:
         self._timeout = timeout
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="index-reader")
         self._is_closing = False
+        self._slow_until = 0.0
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._connections: set[Any] = set()
@@ -125,6 +131,26 @@ class Readers:
         finally:
             if not reading.result.done() or reading.result.cancelled():
                 reading.abandon()
+
+    @property
+    def quick(self) -> bool:
+        """Whether a row or two can be read in the loop, where SQLite has them at hand: a thread costs more."""
+        return self._database.is_sqlite and time.monotonic() >= self._slow_until
+
+    def read_now(self, work: Work[Result]) -> Result:
+        """Read a row or two in the loop, while that is `quick`; a slow one sends the next ones to the threads.
+
+        Raises:
+            Exception: the driver's.
+        """
+        started = time.monotonic()
+        _, cursor = self._connected()
+        try:
+            return work(cursor)
+        finally:
+            ended = time.monotonic()
+            if ended - started > _SLOW:
+                self._slow_until = ended + _CALM
 
     async def read(self, work: Work[Result]) -> Result:
         """Read something, and wait for it; see `wait`."""
