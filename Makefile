@@ -45,8 +45,9 @@ demo: $(INSTALLED)
 peers:
 	@scripts/install_peers.sh
 
+# A file's tests stay together, since some share a server; three at a time, since many wait rather than compute.
 test: peers lint
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST)
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check

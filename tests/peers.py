@@ -5,6 +5,7 @@ their end and return an `Outcome`; from a coroutine call them in a thread, `awai
 Every program runs with TCP_NODELAY=1: DCMTK, and Orthanc on top of it, otherwise stall 40 ms on each message.
 """
 
+import fcntl
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.request
@@ -69,18 +71,40 @@ def require_peer(name: str) -> str:
     return path
 
 
+_PORTS = range(20000, 32000)
+"""Below those the kernel gives to clients, and to servers that ask for any."""
+
+_claims = os.open(
+    Path(tempfile.gettempdir()) / f"dicom-tests-ports-{os.getuid()}",
+    os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
+    0o600,
+)
 _handed_out: set[int] = set()
 
 
 def free_port() -> int:
-    """A TCP port free on loopback, below those the kernel gives to clients, never the same one twice."""
+    """A TCP port free on loopback, that nobody else is given: neither in this process, nor in another that runs
+    tests at the same time.
+
+    Whoever takes one keeps it until the process ends, as a lock on the byte of that number in a file of all of them:
+    the server it is for may start later, end, and start again.
+    """
     while True:
-        port = random.randrange(20000, 32000)
+        port = random.choice(_PORTS)
+        if port in _handed_out or not _claimed(port):
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind((HOST, port))
-            if port not in _handed_out:
-                _handed_out.add(port)
-                return port
+            _handed_out.add(port)
+            return port
+
+
+def _claimed(port: int) -> bool:
+    try:
+        fcntl.lockf(_claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):  # POSIX leaves open which
+        return False
+    return True
 
 
 # -- servers

@@ -13,6 +13,8 @@ import pytest
 from pydicom.data import get_testdata_file
 from typer.testing import CliRunner
 
+from peers import free_port
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 PORT = "11112"
 
@@ -21,12 +23,6 @@ def example(containing: str) -> str:
     """The one Python example with a text in it."""
     [found] = [code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if containing in code]
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def wait_until_open(port: int) -> None:

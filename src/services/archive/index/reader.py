@@ -87,10 +87,11 @@ class IndexReader:
         for part in _parts(number, conditions):
             plan = self._plans.search(Question(number, part.shapes, wanted))
             if is_lookup and self._readers.quick:
-                _, found = self._readers.read_now(_page(plan.first, plan.records, part.values, 0))
-                if found:
-                    yield found
-                continue
+                read = self._readers.read_now(_page(plan.first, plan.records, part.values, 0))
+                if read is not None:
+                    if read[1]:
+                        yield read[1]
+                    continue
             async for page in self._pages(plan, part.values):
                 yield page
 

@@ -1,6 +1,7 @@
 """The threads that read the index, each with a connection of its own that is in no transaction between two reads."""
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -106,6 +107,7 @@ class Readers:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="index-reader")
         self._is_closing = False
         self._slow_until = 0.0
+        self._in_loop: Any = None
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._connections: set[Any] = set()
@@ -137,16 +139,21 @@ class Readers:
         """Whether a row or two can be read in the loop, where SQLite has them at hand: a thread costs more."""
         return self._database.is_sqlite and time.monotonic() >= self._slow_until
 
-    def read_now(self, work: Work[Result]) -> Result:
+    def read_now(self, work: Work[Result]) -> Result | None:
         """Read a row or two in the loop, while that is `quick`; a slow one sends the next ones to the threads.
 
-        Raises:
-            Exception: the driver's.
+        Returns:
+            what was read; None where that would have to wait for others, or failed: a thread may try.
         """
         started = time.monotonic()
-        _, cursor = self._connected()
         try:
+            connection, cursor = self._connected()
+            if connection is not self._in_loop:
+                cursor.execute("PRAGMA busy_timeout=0")
+                self._in_loop = connection
             return work(cursor)
+        except sqlite3.OperationalError:
+            return None
         finally:
             ended = time.monotonic()
             if ended - started > _SLOW:

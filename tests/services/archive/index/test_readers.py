@@ -1,12 +1,16 @@
 """The threads that read: what takes too long or is not wanted any more is stopped, and the thread reads on."""
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loops import LoopFactory, run
+from services.archive.index.database import Database
 from services.archive.index.readers import Readers
 
 
@@ -103,3 +107,20 @@ def test_closing_stops_what_is_being_read(database: Any, loop_factory: LoopFacto
             await reading.result
 
     with_readers(database, work, loop_factory)
+
+
+def test_what_is_read_in_the_loop_never_waits_there(tmp_path: Path) -> None:
+    database = Database.open("", tmp_path, durability="process")
+    readers = Readers(database, threads=1, timeout=5.0)
+    assert readers.quick
+    assert readers.read_now(lambda cursor: cursor.execute("SELECT 1").fetchone()) == (1,)
+
+    def busy(_cursor: Any) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    assert readers.read_now(busy) is None
+    assert readers.read_now(lambda cursor: cursor.execute("PRAGMA busy_timeout").fetchone()) == (0,)
+    readers.read_now(lambda _cursor: time.sleep(0.01))
+    assert not readers.quick, "the disk is slow: threads wait for it, for a while"
+    readers.close()
+    database.close()
