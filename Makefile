@@ -11,7 +11,7 @@ help:
 	@echo "make run       a server on port 11112, its files under ./data"
 	@echo "make demo      the whole story on real images: send, query, retrieve, move, compare"
 	@echo "make test      peers (where apt and root are there), lint, all tests;"
-	@echo "               PYTEST='-k scanner -x' adds to the command line of pytest"
+	@echo "               PYTEST='-k scanner -x' adds to the command line of pytest, '-n 0' is one at a time"
 	@echo "make lint      ruff, mypy, import rules       make format    ruff writes the style"
 	@echo "make cover     tests with branch coverage     make bench     beside real peers; QUICK=1: two minutes"
 	@echo "make bench-growth   what the index costs at up to 1,000,000 instances; 1 to 100 associations"
@@ -45,9 +45,10 @@ demo: $(INSTALLED)
 peers:
 	@scripts/install_peers.sh
 
-# A file's tests stay together, since some share a server; three at a time, since many wait rather than compute.
+# A file's tests stay together, since some share a server, in the order of tests/conftest.py; three at a time, since
+# many wait rather than compute. PYTEST='-n 0' is one after the other.
 test: peers lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check

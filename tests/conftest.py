@@ -1,10 +1,11 @@
-"""What every test may ask for: event loops, real peers; and the order: fast tests first."""
+"""What every test may ask for: event loops, real peers; and the order of the tests."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 
 from loops import LoopFactory
 from peers import require_peer
@@ -14,6 +15,10 @@ TESTS = Path(__file__).parent
 SLOW = ("interop", "faults")
 """Folders with real peers and killed servers, in the order they run, after everything else."""
 
+# How long an example takes says what else the machine does; Hypothesis knows that where CI is set, and here always.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
@@ -22,8 +27,10 @@ def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
     return factory
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_slowness)  # stable: within a folder everything stays where it was
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Alone fast tests come first; side by side slow ones do, so that at the end none is waited for."""
+    # Stable: within a folder everything stays where it was.
+    items.sort(key=_slowness, reverse=hasattr(config, "workerinput"))
 
 
 def _slowness(item: pytest.Item) -> int:

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,17 @@ def test_a_peer_that_does_not_come_up_says_why(tmp_path: Path) -> None:
     starting = peers.serving("sh", argv, tmp_path / "received", port=peers.free_port(), ae_title="A")
     with pytest.raises(AssertionError, match=r"ended with 3:\nport taken"), starting:
         pass
+
+
+def test_no_other_process_is_given_a_port_of_ours() -> None:
+    ours = peers.free_port()
+    script = f"import peers; peers._PORTS = range({ours - 1}, {ours + 2}); print(peers.free_port() == {ours})"
+    environment = os.environ | {"PYTHONPATH": str(Path(peers.__file__).parent)}
+    for _ in range(8):  # one of three, at random
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, timeout=30, check=True
+        )
+        assert done.stdout.strip() == b"False"
 
 
 def test_a_missing_peer_skips_its_tests_and_fails_them_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -19,6 +20,7 @@ from dul.provider import ProviderOptions
 from dul.reasons import RejectReason
 from dul.timers import Timers
 from loops import LoopFactory, run
+from peers import free_port
 from services import (
     SCP,
     ReceivedInstance,
@@ -36,6 +38,16 @@ HOST = "127.0.0.1"
 def connect(port: int, called_ae: str = "SCP", calling_ae: str = "SCU", **options: object) -> object:
     settings: dict[str, object] = {"contexts": [verification_context()]}
     return associate(HOST, port, called_ae=called_ae, calling_ae=calling_ae, **(settings | options))  # type: ignore[arg-type]
+
+
+async def listening(port: int) -> None:
+    """Wait until somebody does."""
+    while True:
+        with suppress(ConnectionRefusedError):
+            _, writer = await asyncio.open_connection(HOST, port)
+            writer.close()
+            return
+        await asyncio.sleep(0.005)
 
 
 async def keep(instance: ReceivedInstance) -> None:
@@ -204,10 +216,9 @@ def test_a_port_that_is_taken_is_an_os_error(loop_factory: LoopFactory) -> None:
 
 def test_serving_ends_when_it_is_cancelled(loop_factory: LoopFactory) -> None:
     async def test() -> None:
-        with socket.create_server((HOST, 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         serving = asyncio.create_task(SCP("SCP", [Verification()]).serve(HOST, port))
-        await asyncio.sleep(0.05)
+        await listening(port)
         async with connect(port) as association:  # type: ignore[attr-defined]
             await echo(association)
         serving.cancel()

@@ -69,7 +69,8 @@ def test_a_block_that_raises_aborts(loop_factory: LoopFactory) -> None:
             with pytest.raises(KeyError):
                 async with associate(HOST, port, contexts=[verification_context()], **NAMES):
                     raise KeyError("what went wrong")
-            await asyncio.sleep(0.05)
+            while not heard.ends:
+                await asyncio.sleep(0.005)
         assert [type(end) for end in heard.ends] == [AssociationAborted]
 
     run(test(), loop_factory)

@@ -1,11 +1,11 @@
 """The C-MOVE destination of the tester behaves as it is told."""
 
 import asyncio
-import socket
 
 import pytest
 
 from loops import LoopFactory, run
+from peers import free_port
 from raw_bytes import RELEASE_RQ, command, message, ui, us
 from services.conformance.building import CT_IMAGE, EXPLICIT, IMPLICIT, context, proposing
 from services.conformance.connection import Connection, Event
@@ -20,10 +20,9 @@ HOST = "127.0.0.1"
 
 
 def _target() -> Target:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
-    return Target(host=HOST, port=1, called_ae=b"X", timeout=1.0, move_destination=b"US", move_port=port)
+    return Target(
+        host=HOST, port=1, called_ae=b"X", timeout=1.0, move_destination=b"US", move_port=free_port()
+    )
 
 
 def _store(number: int) -> bytes:

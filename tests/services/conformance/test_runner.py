@@ -127,11 +127,16 @@ def test_a_peer_that_dies_of_a_case_fails_it_and_ends_the_run(loop_factory: Loop
 
 
 def test_a_run_that_is_cancelled_tells_what_it_found_out(loop_factory: LoopFactory) -> None:
+    begun = asyncio.Event()
+
+    async def begin(conversation: Conversation) -> None:
+        begun.set()
+
     async def main() -> Run:
         async with _server() as target:
-            cases = [_good(1), case("ul-2", "Long", CLAUSE, pause(30)), _good(3)]
+            cases = [_good(1), case("ul-2", "Long", CLAUSE, Do("begins", begin), pause(30)), _good(3)]
             running = asyncio.create_task(run_cases(cases, target))
-            await asyncio.sleep(0.3)
+            await begun.wait()
             running.cancel()
             return await running
 

@@ -15,7 +15,7 @@ from pydicom.data import get_testdata_file
 from dimse import status
 from dul.errors import AssociationRejected, ConnectionLost
 from dul.reasons import RejectReason
-from servers import PROGRAM, running_server
+from servers import PROGRAM, RunningServer, running_server
 from services import associate, contexts_for, echo, read_instance, send_file, store, verification_context
 from services.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN
 from services.storage import encode_dataset
@@ -272,39 +272,39 @@ def test_a_large_object_does_not_raise_resident_memory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_what_is_running_end_and_exits_with_0(tmp_path: Path, number: int) -> None:
-    async def scenario(port: int, process: int) -> None:
+    async def scenario(server: RunningServer) -> None:
         contexts = [verification_context()]
         async with associate(
-            "127.0.0.1", port, called_ae="SERVER", calling_ae="TESTER", contexts=contexts
+            "127.0.0.1", server.port, called_ae="SERVER", calling_ae="TESTER", contexts=contexts
         ) as peer:
             await echo(peer)
-            os.kill(process, number)
-            await asyncio.sleep(0.2)
+            server.process.send_signal(number)
+            await asyncio.to_thread(server.wait_for, "stopping")
             with pytest.raises((AssociationRejected, ConnectionLost)):
-                await echo_once("127.0.0.1", port, "TESTER", "SERVER")
+                await echo_once("127.0.0.1", server.port, "TESTER", "SERVER")
             await echo(peer)
 
     with running_server(tmp_path) as server:
-        asyncio.run(scenario(server.port, server.process.pid))
+        asyncio.run(scenario(server))
         assert server.process.wait(10) == 0
         assert server.events()[-1] == "stopped"
 
 
 def test_a_second_signal_ends_at_once_with_an_abort(tmp_path: Path) -> None:
-    async def scenario(port: int, process: int) -> bytes:
-        async with raw_peer(port) as peer:
+    async def scenario(server: RunningServer) -> bytes:
+        async with raw_peer(server.port) as peer:
             from dul.negotiation import build_request
 
             await peer.associate(
                 build_request(called_ae="SERVER", calling_ae="TESTER", contexts=[verification_context()])
             )
-            os.kill(process, signal.SIGTERM)
-            await asyncio.sleep(0.2)
-            os.kill(process, signal.SIGTERM)
+            server.process.terminate()
+            await asyncio.to_thread(server.wait_for, "stopping")
+            server.process.terminate()
             return await peer.receive_to_end()
 
     with running_server(tmp_path) as server:
-        assert asyncio.run(scenario(server.port, server.process.pid)) == ABORT_BY_USER
+        assert asyncio.run(scenario(server)) == ABORT_BY_USER
         assert server.process.wait(5) == 0
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from certificates import self_signed, server_context
 from loops import LoopFactory, run
+from peers import free_port
 from services.trace.fields import Side
 from services.trace.proxy import Proxy, ProxyEvent, Refused
 from services.trace.tcp import Closed, Data, Opened
@@ -188,8 +189,7 @@ async def ended(reader: asyncio.StreamReader) -> None:
 def test_a_target_nobody_listens_on_is_said(loop_factory: LoopFactory) -> None:
     async def test() -> None:
         events: list[ProxyEvent] = []
-        with socket.create_server((HOST, 0)) as unused:
-            port = unused.getsockname()[1]
+        port = free_port()
         async with Proxy(HOST, port, events.append).listen() as at:
             reader, writer = await asyncio.open_connection(HOST, at)
             mine = writer.get_extra_info("sockname")
