@@ -8,8 +8,17 @@ scanner to walk.
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
-from services.archive.frames import LONGEST_HEADER, Buffer, Frame, Nature, element_header, header_at
+from services.archive.frames import (
+    LONGEST_HEADER,
+    UNDEFINED,
+    Buffer,
+    Frame,
+    Nature,
+    element_header,
+    header_at,
+)
 from services.archive.index_attributes import INDEX_TAGS, VALUE_CAP, VALUE_TAGS
 from services.archive.kept_values import KeptValues
 
@@ -122,7 +131,11 @@ class Template:
 
 
 class TemplateBuilder:
-    """Takes down what the scanner passes of one data set, to make a template of its beginning."""
+    """Takes down what the scanner passes of one data set, to make a template of its beginning.
+
+    The beginning ends before the first run with a tag that is not greater than the one before it: of an attribute met
+    twice the last value stands, and a template would read the first one anew.
+    """
 
     def __init__(self) -> None:
         self._data = b""
@@ -130,6 +143,8 @@ class TemplateBuilder:
         self._values: dict[int, bytes] = {}
         self._elements = 0
         self._end = 0
+        self._seen = 0  # bytes
+        self._last_tag = -1
         self._is_open = True
 
     def passed(
@@ -138,18 +153,27 @@ class TemplateBuilder:
         """A run of plain elements at the top level; the arguments are those of `layouts.Layout.learn`."""
         if base or end > LONGEST:
             self._is_open = False
-        if not self._is_open or start == end:
+        if not self._is_open:
             return
-        if not self._data:
-            self._data = bytes(buffer[: LONGEST + LONGEST_HEADER])
+        places: list[Place] = []
+        tags = [self._last_tag]
+        if self._seen < start:  # the one element between this run and the last
+            tags.append(header_at(frame, buffer, self._seen)[0])
         position = start
         while position < end:
             tag, length = header_at(frame, buffer, position)
             following = position + 8 + length
-            self._places.append((position + 8, following, tag))
+            places.append((position + 8, following, tag))
+            tags.append(tag)
             position = following
-            elements += 1
-        self._end, self._elements, self._values = end, elements, dict(kept.values)
+        self._seen, self._last_tag = end, tags[-1]
+        self._is_open = all(before < tag for before, tag in pairwise(tags))
+        if not self._is_open or not places:
+            return
+        if not self._data:
+            self._data = bytes(buffer[: LONGEST + LONGEST_HEADER])
+        self._places += places
+        self._end, self._elements, self._values = end, elements + len(places), dict(kept.values)
 
     def build(self, frame: Frame, *, mismatched: bool, size: int, elements: int) -> Template | None:
         """The template; None where too little is known.
@@ -168,8 +192,13 @@ class TemplateBuilder:
             tag, _ = header_at(frame, self._data, self._end)
             header = element_header(frame, tag, self._data, self._end)
             # Pixels are what mostly comes last: then there is nothing left to scan.
-            is_plain = header is not None and header[2] is Nature.PLAIN and tag not in INDEX_TAGS
-            if header is not None and is_plain and header[0] + header[1] == size:
+            if (
+                header is not None
+                and header[2] is Nature.PLAIN
+                and header[1] != UNDEFINED  # else its fragments have to be followed
+                and tag not in INDEX_TAGS
+                and header[0] + header[1] == size
+            ):
                 content, following, count, last_tag = header[0], size, elements, tag
         return Template(
             self._data[:content],

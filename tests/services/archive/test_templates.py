@@ -4,6 +4,7 @@ from struct import pack
 
 import pytest
 
+from services.archive.index_attributes import VALUE_CAP
 from services.archive.layouts import LayoutMemory
 from services.archive.scanner import HeaderScanner
 from services.archive.templates import LONGEST, MOST_VARYING, Template
@@ -138,3 +139,36 @@ def test_what_is_not_kept_of_the_first_is_not_kept_of_the_others() -> None:
     assert template.read(b"\0" * 8 + b"\1" * 8992 + b"\0" * 1000) == {}
     assert template.read(b"\0" * 9999) is None
     assert template.read(b"\1" + b"\0" * 9999) is None
+
+
+@pytest.mark.parametrize(
+    "again", [b"LAST", b"FIRST^", b"L" * (VALUE_CAP + 2)], ids=["other", "same", "over its cap"]
+)
+@pytest.mark.parametrize("vr", [b"LO", b"UN"])
+@pytest.mark.parametrize(
+    "before", [b"", plain(0x00081030, b"LO", b"A STUDY ")], ids=["first", "behind others"]
+)
+def test_of_an_attribute_met_twice_the_last_value_stands(vr: bytes, again: bytes, before: bytes) -> None:
+    series = Series()
+    second = plain(0x00100010, b"LO", again)
+    if vr == b"UN":
+        second = pack("<HH2sHI", 0x0010, 0x0010, b"UN", 0, len(again)) + again
+    for first in (b"FIRST^", b"FIRST^", b"SECOND", b"THIRD^"):
+        uids = b"".join(plain(tag, b"UI", value) for tag, value in sorted(UIDS.items())[:2])
+        others = b"".join(plain(tag, b"UI", value) for tag, value in sorted(UIDS.items())[2:])
+        data = before + uids + plain(0x00100010, b"LO", first) + second + others
+        scanner, _ = series.scan(data)
+        assert scanner.values.get(0x00100010) == (again if len(again) <= VALUE_CAP else None)
+
+
+def test_fragments_are_followed_however_many_bytes_they_are() -> None:
+    """The value of 0xFFFFFFFF bytes looks like one with that length; it is skipped here, not made."""
+    start = data_set({}, pixels=None) + pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
+    memory = LayoutMemory()
+    for length in (0xFFFFFFFF - 16, 100):
+        scanner = HeaderScanner("1.2.840.10008.1.2.4.50", recall=memory.recall(CT, "1.2.840.10008.1.2.4.50"))
+        scanner.feed(start + pack("<HHI", 0xFFFE, 0xE000, length))
+        assert scanner.skippable == length
+        scanner.skip(length)
+        scanner.feed(pack("<HHI", 0xFFFE, 0xE0DD, 0))
+        scanner.finish()

@@ -7,24 +7,29 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from index_samples import Sample, sample
-from services.archive.errors import IndexUnavailable
 from services.archive.index.entry import Indexable, Recorded
 from services.archive.index.index import Index
-from services.archive.index.remote import RemoteWriter
+from services.archive.index.remote import Frames, Outcome, RemoteWriter, outcome_of, request_of
 from services.archive.index.writer import IndexWriter
 from services.archive.index.writer_process import LARGEST_BATCH, WriterProcess
 
 
-def hand_over(control: socket.socket) -> RemoteWriter:
+def client(control: socket.socket) -> socket.socket:
+    """Ours of two sockets, of which the process was given the other."""
     ours, theirs = socket.socketpair()
     socket.send_fds(control, [b"."], [theirs.fileno()])
     theirs.close()
-    return RemoteWriter(ours, lambda: None)
+    ours.settimeout(10)
+    return ours
+
+
+def hand_over(control: socket.socket) -> RemoteWriter:
+    return RemoteWriter(client(control), lambda: None)
 
 
 @contextmanager
@@ -44,16 +49,11 @@ def writing(writer: object) -> Iterator[socket.socket]:
 class FakeWriter:
     """Fails for the paths it is told to, and notes its batches."""
 
-    def __init__(self, *bad: str, gate: threading.Event | None = None) -> None:
+    def __init__(self, *bad: str) -> None:
         self.bad = set(bad)
         self.batches: list[list[str]] = []
-        self.entered = threading.Event()
-        self.gate = gate
 
     def record(self, batch: Sequence[Indexable]) -> list[Recorded]:
-        self.entered.set()
-        if self.gate is not None:
-            assert self.gate.wait(10)
         paths = [each.path for each in batch]
         self.batches.append(paths)
         if self.bad & set(paths):
@@ -61,42 +61,27 @@ class FakeWriter:
         return [Recorded.NEW] * len(batch)
 
 
-def in_threads(writers: Sequence[RemoteWriter], batches: Sequence[Sequence[Sample]]) -> list[Any]:
-    """What each says to its batch, all at once."""
-    said: list[Any] = [None] * len(writers)
-
-    def one(place: int) -> None:
-        try:
-            said[place] = writers[place].record(batches[place])
-        except IndexUnavailable as error:
-            said[place] = str(error)
-
-    threads = [threading.Thread(target=one, args=(place,)) for place in range(len(writers))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+def told_at_once(fake: FakeWriter, batches: Sequence[Sequence[Sample]]) -> list[Outcome]:
+    """What several are answered whose requests are there before anything is read."""
+    pairs = [socket.socketpair() for _ in batches]
+    for (ours, _), batch in zip(pairs, batches, strict=True):
+        ours.sendall(request_of(batch))
+    with writing(fake) as control:
+        socket.send_fds(control, [b"."], [theirs.fileno() for _, theirs in pairs])
+        said: list[Outcome] = []
+        for ours, theirs in pairs:
+            theirs.close()
+            ours.settimeout(10)
+            [message] = Frames().feed(ours.recv(65536))
+            said.append(outcome_of(message))
+            ours.close()
     return said
 
 
 def test_what_came_from_several_is_committed_together() -> None:
-    gate = threading.Event()
-    fake = FakeWriter(gate=gate)
-    with writing(fake) as control:
-        first, *others = [hand_over(control) for _ in range(4)]
-        alone = threading.Thread(target=first.record, args=([sample("1.1")],))
-        alone.start()
-        assert fake.entered.wait(10)
-        waiting = threading.Thread(target=in_threads, args=(others, [[sample(f"1.{n}")] for n in (2, 3, 4)]))
-        waiting.start()
-        waiting.join(0.3)  # its requests are on their way while the first is committed
-        gate.set()
-        waiting.join(20)
-        alone.join(20)
-        for each in (first, *others):
-            each.close()
-    assert sum(map(len, fake.batches)) == 4
-    assert max(map(len, fake.batches)) > 1
+    fake = FakeWriter()
+    assert told_at_once(fake, [[sample(f"1.{n}")] for n in range(3)]) == [[Recorded.NEW]] * 3
+    assert [len(batch) for batch in fake.batches] == [3]
 
 
 def test_one_request_is_never_divided() -> None:
@@ -111,24 +96,17 @@ def test_one_request_is_never_divided() -> None:
 
 def test_what_fails_fails_alone() -> None:
     bad = sample("1.666")
-    gate = threading.Event()
-    fake = FakeWriter(bad.path, gate=gate)
-    with writing(fake) as control:
-        writers = [hand_over(control) for _ in range(3)]
-        threading.Timer(0.2, gate.set).start()
-        said = in_threads(writers, [[sample("1.1")], [bad], [sample("1.2")]])
-        for each in writers:
-            each.close()
-    assert said == [[Recorded.NEW], "this one cannot be recorded", [Recorded.NEW]]
+    fake = FakeWriter(bad.path)
+    first, second, third = told_at_once(fake, [[sample("1.1")], [bad], [sample("1.2")]])
+    assert first == third == [Recorded.NEW]
+    assert str(second) == "this one cannot be recorded"
+    assert [len(batch) for batch in fake.batches] == [3, 1, 1, 1]
 
 
 def test_nonsense_costs_its_sender_the_connection_and_nobody_else() -> None:
     with writing(FakeWriter()) as control:
-        ours, theirs = socket.socketpair()
-        socket.send_fds(control, [b"."], [theirs.fileno()])
-        theirs.close()
+        ours = client(control)
         ours.sendall(b"\xff" * 100)
-        ours.settimeout(10)
         assert ours.recv(1) == b""
         ours.close()
         other = hand_over(control)
@@ -179,4 +157,4 @@ def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def _no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    assert not [t for t in set(threading.enumerate()) - before if not isinstance(t, threading.Timer)]
+    assert set(threading.enumerate()) <= before
