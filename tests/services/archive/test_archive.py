@@ -374,10 +374,13 @@ def test_memory_stays_flat_while_a_large_instance_streams_by(tmp_path: Path) -> 
         return int(Path("/proc/self/statm").read_text().split()[1]) * page
 
     async def work(archive: Archive) -> Stored:
-        incoming = receive(archive)
+        may_send = asyncio.Event()
+        may_send.set()
+        incoming = receive(archive, pause=may_send.clear, resume=may_send.set)
         incoming.write(memoryview(head))
         before, most = resident(), 0
         for number in range(total // len(piece)):
+            await may_send.wait()  # as every sender does while the disk is slow
             incoming.write(piece)
             if number % 64 == 0:
                 most = max(most, resident())

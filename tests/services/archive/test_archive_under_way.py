@@ -208,7 +208,10 @@ def test_discarded_while_it_is_scanned_again_it_is_not_published(
     assert instances(tmp_path) == leftovers(tmp_path) == []
 
 
-def test_close_finishes_what_is_being_committed(tmp_path: Path) -> None:
+def test_close_finishes_what_is_being_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A write that waited for the processor would leave the next instances with the thread, not yet committed.
+    monkeypatch.setattr("services.archive.volume.SLOW_WRITE", 60.0)
+
     async def work(archive: Archive) -> None:
         sending = [asyncio.create_task(store(archive, data_set(f"1.9.{n}"), f"1.9.{n}")) for n in range(20)]
         await asyncio.sleep(0)

@@ -44,14 +44,19 @@ def judging_step(script: Script) -> int:
 
 
 async def played(script: Script, scu: Callable[[int], Awaitable[None]], **settings: float) -> ScuResult:
-    """What comes of one association with an SCU, which is told the port."""
+    """What comes of one association with an SCU, which is told the port.
+
+    One that was gone before the acceptor looked at what it sent made no association, and calls again.
+    """
     results: list[ScuResult] = []
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     quick = {"timeout": 0.6, "idle": 0.6, "late": 0.2, "patience": 0.5, "longest": 10.0} | settings
     options = ServeOptions(port=0, count=1, on_listening=port.set_result, **quick)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(serve(options, [script.id], results.append))
-        await scu(await port)
+        serving = tasks.create_task(serve(options, [script.id], results.append))
+        while not serving.done():
+            await scu(await port)
+            await asyncio.wait((serving,), timeout=options.longest + 1)
     return results[0]
 
 
