@@ -38,6 +38,9 @@ DESTINATION = "CONFORMANCE_DST"
 ABOUT_CLIENT_CERTIFICATES = frozenset({"security-161a", "security-161b", "security-161c"})
 """Our server asks its clients for no certificate: these are calibrated on storescp, Orthanc and pynetdicom."""
 
+MAY_BE_DONE_FIRST = frozenset({"query-137b"})
+"""Where our server may have sent all it has before the tester's C-CANCEL reaches it, which the case tolerates."""
+
 _each_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 
 
@@ -144,6 +147,8 @@ def test_our_server_gives_the_strict_answer(case: Case, with_us: dict[str, CaseR
     result = with_us[case.id]
     if case.needs & NOT_OFFERED or case.id in ABOUT_CLIENT_CERTIFICATES:
         assert result.verdict is Verdict.NOT_APPLICABLE
+        return
+    if case.id in MAY_BE_DONE_FIRST and result.verdict is Verdict.TOLERATED:
         return
     assert result.verdict is Verdict.PASS, "\n".join(map(str, result.findings))
 
