@@ -46,9 +46,9 @@ peers:
 	@scripts/install_peers.sh
 
 # A file's tests stay together, since some share a server, in the order of tests/conftest.py; three at a time, since
-# many wait rather than compute. PYTEST='-n 0' is one after the other.
+# many wait rather than compute; one that hangs ends its process and the run. PYTEST='-n 0' is one after the other.
 test: peers lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST)
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check

@@ -1,6 +1,7 @@
 """What every test may ask for: event loops, real peers; and the order of the tests."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
     """Each event loop in turn, for `loops.run(coro, loop_factory)`."""
     factory: LoopFactory = request.param
     return factory
+
+
+def pytest_configure() -> None:
+    """Have Ctrl+C mean something even where a shell without job control started the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
