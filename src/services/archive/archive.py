@@ -5,13 +5,12 @@ loop at a time.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec import Struct
-
-from services.archive.committer import Committer, Durability, Record, RecordLater, to_record
+from services.archive.commits import Commits, Statistics, resolve
+from services.archive.committer import Durability, Record, RecordLater
 from services.archive.data_directory import DataDirectory, Repair
 from services.archive.disk import Disk
 from services.archive.errors import (
@@ -23,7 +22,6 @@ from services.archive.errors import (
 )
 from services.archive.fallback import scan_deflated
 from services.archive.incoming import IncomingInstance
-from services.archive.index.entry import Recorded
 from services.archive.index_attributes import (
     SERIES_INSTANCE_UID,
     SOP_CLASS_UID,
@@ -34,7 +32,7 @@ from services.archive.invalid_data_set import InvalidDataSet, TruncatedDataSet
 from services.archive.layouts import LayoutMemory
 from services.archive.part10 import file_header
 from services.archive.paths import instance_path
-from services.archive.publish import Duplicates, Outcome, Publication, Publisher, Stored
+from services.archive.publish import Duplicates, Publication, Publisher, Stored
 from services.archive.recovery import recover
 from services.archive.rescan import Rescanned
 from services.archive.scanner import HeaderScanner
@@ -45,20 +43,6 @@ MAXIMUM_INSTANCE_BYTES = 8 << 30
 MAXIMUM_DEPTH = 64
 MAXIMUM_ELEMENTS = 1_000_000  # an enhanced object has some fifty for each of its thousands of frames
 FREE_SPACE_RESERVE = 256 << 20
-
-_COMMITTED_AT_ONCE = 16  # instances whose commit the event loop waits for: one or two milliseconds
-
-
-class Statistics(Struct):
-    """What the archive has done since it was opened; plain counts, except `bytes_stored`."""
-
-    instances_stored: int = 0
-    bytes_stored: int = 0
-    replaced: int = 0
-    duplicates_equal: int = 0
-    duplicates_different: int = 0
-    rejected: int = 0
-    refused: int = 0
 
 
 class Archive:
@@ -103,16 +87,19 @@ class Archive:
         self._volume = Volume(
             str(directory.path), directory.root_fd, disk, reserve=free_space_reserve, probe=directory.probe
         )
-        publisher = Publisher(directory, disk, duplicates)
-        self._committer = Committer(
-            directory, self._volume, disk, publisher, durability, self._deliver, record
+        self._commits = Commits(
+            directory,
+            self._volume,
+            disk,
+            Publisher(directory, disk, duplicates),
+            durability,
+            self.statistics,
+            record=record,
+            records_inline=records_inline,
+            record_later=record_later,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._receiving: set[IncomingInstance] = set()
-        self._waiting: dict[Publication, asyncio.Future[None]] = {}
-        self._commits_here = durability is Durability.PROCESS and (records_inline or record_later is not None)
-        self._record_later = record_later
-        self._gathered: list[Publication] = []
         self._closed = False
 
     @classmethod
@@ -334,7 +321,7 @@ class Archive:
 
     async def _conclude(self, publication: Publication, tolerated: frozenset[str] = frozenset()) -> Stored:
         """Publish, and say how that ended."""
-        await self._publish(publication)
+        await self._commits.publish(publication, alone=not self._receiving)
         if publication.error is not None or publication.outcome is None:
             raise publication.error or StorageError(f"{publication.path} was not published")
         study, series, name = publication.path.split("/")
@@ -357,17 +344,14 @@ class Archive:
         self._closed = True
         for incoming in tuple(self._receiving):
             incoming.discard()
-        self._commit_gathered()
-        if self._record_later is not None:
-            self._record_later.finish()
-        self._committer.close()
+        self._commits.close()
         self._volume.close()
         self._directory.close()
 
     async def _after_writes(self) -> None:
         """Wait until the volume's thread has done what it was given so far."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._volume.submit(lambda: self._post(lambda: _resolve(done)))
+        self._volume.submit(lambda: self._post(lambda: resolve(done)))
         await done
 
     async def _identify(self, incoming: IncomingInstance) -> tuple[str, str]:
@@ -398,84 +382,6 @@ class Archive:
             _present(scanner.uid(SERIES_INSTANCE_UID), "Series Instance UID"),
         )
 
-    async def _publish(self, publication: Publication) -> None:
-        """At `process` what finishes in one turn of the loop is committed together, here; else a thread does it."""
-        here = self._commits_here and not self._volume.stalled
-        alone = not (self._receiving or self._gathered)  # nobody else is about to finish
-        if here and alone and self._record_later is None:
-            if not self._commit_here((publication,)):
-                return
-            here = False  # it has to be compared
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[publication] = done
-        if here:
-            self._gathered.append(publication)
-            if len(self._gathered) == 1:
-                asyncio.get_running_loop().call_soon(self._commit_gathered)
-        else:
-            self._committer.submit(publication)
-        await done
-
-    def _commit_gathered(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        while gathered:
-            batch, gathered = gathered[:_COMMITTED_AT_ONCE], gathered[_COMMITTED_AT_ONCE:]
-            for publication in batch if self._volume.stalled else self._commit_here(batch):
-                self._committer.submit(publication)
-
-    def _commit_here(self, batch: Sequence[Publication]) -> Sequence[Publication]:
-        """Commit in this thread; returns those that a thread has to compare with what is stored."""
-        started = self._volume.clock()
-        published, left = self._committer.try_publish(batch)
-        if self._record_later is not None:
-            self._volume.took(started)
-            self._conclude_later(published)
-            return left
-        self._committer.conclude(published)
-        self._volume.took(started)
-        self._release(published)
-        return left
-
-    def _conclude_later(self, batch: Sequence[Publication]) -> None:
-        stored = to_record(batch)
-
-        def settle(outcome: Sequence[Recorded] | Exception) -> None:
-            self._committer.settle(batch, stored, outcome)
-            self._release(batch)
-
-        if stored and self._record_later is not None:
-            self._record_later.submit(stored, settle)
-        else:
-            settle(())
-
-    def _count(self, publication: Publication) -> None:
-        statistics = self.statistics
-        match publication.outcome if publication.error is None else None:
-            case Outcome.STORED:
-                statistics.instances_stored += 1
-                statistics.bytes_stored += publication.size
-            case Outcome.REPLACED:
-                statistics.replaced += 1
-                statistics.bytes_stored += publication.size
-            case Outcome.DUPLICATE_EQUAL:
-                statistics.duplicates_equal += 1
-            case Outcome.DUPLICATE_DIFFERENT:
-                statistics.duplicates_different += 1
-            case Outcome.REJECTED:
-                statistics.rejected += 1
-            case None:
-                statistics.refused += 1
-
-    def _deliver(self, batch: Sequence[Publication]) -> None:
-        self._post(lambda: self._release(batch))
-
-    def _release(self, batch: Sequence[Publication]) -> None:
-        for publication in batch:
-            self._count(publication)
-            done = self._waiting.pop(publication, None)
-            if done is not None:
-                _resolve(done)
-
     def _post(self, call: Callable[[], None]) -> None:
         """Have something called in the loop's thread; a loop that has ended waits for nothing."""
         loop = self._loop
@@ -497,11 +403,6 @@ async def _scan_again(incoming: IncomingInstance, limits: dict[str, int]) -> Non
         )
     except OSError as error:
         raise storage_error(error, f"read instance {incoming.sop_instance_uid} again") from error
-
-
-def _resolve(done: asyncio.Future[None]) -> None:
-    if not done.done():  # nobody may wait any more
-        done.set_result(None)
 
 
 def _present(uid: str, name: str) -> str:

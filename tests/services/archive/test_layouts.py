@@ -14,7 +14,8 @@ from real_files import real_files
 from services.archive.frames import LONG_VRS
 from services.archive.index_attributes import VALUE_CAP
 from services.archive.invalid_data_set import InvalidDataSet
-from services.archive.layouts import MAXIMUM_BYTES, MAXIMUM_LAYOUTS, MAXIMUM_SEGMENTS, LayoutMemory
+from services.archive.layout import MAXIMUM_BYTES, MAXIMUM_SEGMENTS
+from services.archive.layouts import MAXIMUM_LAYOUTS, LayoutMemory
 from services.archive.scanner import HeaderScanner
 
 IMPLICIT = "1.2.840.10008.1.2"

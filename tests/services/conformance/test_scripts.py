@@ -81,17 +81,34 @@ def with_bad_scus() -> dict[str, dict[str, ScuResult]]:
                 for scu in BAD_SCUS.values()
             )
         )
-        return dict(zip(BAD_SCUS, results, strict=True))
+        found = dict(zip(BAD_SCUS, results, strict=True))
+        for script in SCRIPTS:
+            if not any(_fails(script, each[script.id]) for each in found.values()):
+                await _play_slowly(script, found)
+        return found
 
     return run(play_all(), uvloop.new_event_loop, deadline=110)
+
+
+async def _play_slowly(script: Script, found: dict[str, dict[str, ScuResult]]) -> None:
+    """Play a script again, alone: a busy machine was too slow for the time-outs."""
+    for name, scu in BAD_SCUS.items():
+        found[name][script.id] = await played(
+            script, lambda port, scu=scu: call(port, scu, kind_for(script)), timeout=3.0, patience=2.0
+        )
+
+
+def _fails(script: Script, result: ScuResult) -> bool:
+    """The SCU did what the script is about, and did that wrong."""
+    return result.verdict is Verdict.FAIL and result.reached >= judging_step(script)
 
 
 @_each_script
 def test_a_wrong_scu_fails(script: Script, with_bad_scus: dict[str, dict[str, ScuResult]]) -> None:
     results = {name: results[script.id] for name, results in with_bad_scus.items()}
-    failed = [each for each in results.values() if each.verdict is Verdict.FAIL]
-    assert failed, {name: (each.verdict, each.did) for name, each in results.items()}
-    assert any(each.reached >= judging_step(script) for each in failed), "none came to what it is about"
+    assert any(_fails(script, each) for each in results.values()), {
+        name: (each.verdict, each.reached, each.did) for name, each in results.items()
+    }
 
 
 # -- our own
