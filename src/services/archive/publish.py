@@ -20,6 +20,7 @@ from services.archive.data_directory import CLAIM, REPLACING, DataDirectory
 from services.archive.disk import Disk
 from services.archive.errors import InvalidFile, StorageError
 from services.archive.part10 import read_file_header
+from services.archive.transfer_syntaxes import DataSetEncoding, encoding_of
 
 _COMPARED_AT_ONCE = 1 << 20  # bytes
 _ATTEMPTS = 3
@@ -323,7 +324,8 @@ class Publisher:
     def _is_stored(self, publication: Publication) -> bool:
         """Whether the stored file has the same data set, transfer syntax and SOP class.
 
-        A stored file that cannot be understood is another one: nothing is overwritten because it is damaged.
+        Data Set Trailing Padding of either means nothing (PS3.10 7.2), and not every tool sends it along. A stored
+        file that cannot be understood is another one: nothing is overwritten because it is damaged.
         """
         fd = os.open(publication.path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory.root_fd)
         with open(fd, "rb") as stored:
@@ -331,12 +333,23 @@ class Publisher:
                 meta = read_file_header(stored)
             except InvalidFile:
                 return False
+            if (meta.transfer_syntax_uid, meta.sop_class_uid) != (
+                publication.transfer_syntax_uid,
+                publication.sop_class_uid,
+            ):
+                return False
+            encoding = encoding_of(meta.transfer_syntax_uid)
             size = os.fstat(fd).st_size - meta.data_set_offset
+            common = min(size, publication.size)
             return (
-                size == publication.size
-                and meta.transfer_syntax_uid == publication.transfer_syntax_uid
-                and meta.sop_class_uid == publication.sop_class_uid
-                and _same_bytes(fd, meta.data_set_offset, publication.fd, publication.data_set_offset, size)
+                _same_bytes(fd, meta.data_set_offset, publication.fd, publication.data_set_offset, common)
+                and _is_padding(fd, meta.data_set_offset + common, size - common, encoding)
+                and _is_padding(
+                    publication.fd,
+                    publication.data_set_offset + common,
+                    publication.size - common,
+                    encoding,
+                )
             )
 
 
@@ -354,3 +367,17 @@ def _same_bytes(first: int, first_offset: int, second: int, second_offset: int, 
         if os.pread(first, count, first_offset + done) != os.pread(second, count, second_offset + done):
             return False
     return True
+
+
+def _is_padding(fd: int, offset: int, size: int, encoding: DataSetEncoding) -> bool:
+    """Whether the rest of a data set is nothing, or one Data Set Trailing Padding (FFFC,FFFC) (PS3.10 7.2)."""
+    if not size:
+        return True
+    if encoding.deflated:
+        return False
+    header = b"\xfc\xff\xfc\xff" if encoding.little_endian else b"\xff\xfc\xff\xfc"
+    if not encoding.implicit_vr:
+        header += b"OB\0\0"
+    length = size - len(header) - 4
+    header += max(length, 0).to_bytes(4, "little" if encoding.little_endian else "big")
+    return length >= 0 and os.pread(fd, len(header), offset) == header

@@ -156,6 +156,41 @@ def test_duplicates(
     assert ((press.path / PATH).stat().st_ino != before) == replaced
 
 
+PADDINGS = {
+    "explicit": (EXPLICIT_LE, bytes.fromhex("fcfffcff 4f42 0000 04000000 00000000")),
+    "implicit": ("1.2.840.10008.1.2", bytes.fromhex("fcfffcff 04000000 01020304")),
+    "big endian": ("1.2.840.10008.1.2.2", bytes.fromhex("fffcfffc 4f42 0000 00000004 00000000")),
+    "no value": (EXPLICIT_LE, bytes.fromhex("fcfffcff 4f42 0000 00000000")),
+}
+
+
+@pytest.mark.parametrize("padded_first", [True, False])
+@pytest.mark.parametrize("kind", PADDINGS)
+def test_trailing_padding_makes_no_difference(press: Press, kind: str, padded_first: bool) -> None:
+    syntax, padding = PADDINGS[kind]
+    first, second = sorted((data_set(), data_set() + padding), key=len, reverse=padded_first)
+    press.publish(press.publication(first, transfer_syntax=syntax))
+    assert press.publish(press.publication(second, transfer_syntax=syntax)) is Outcome.DUPLICATE_EQUAL
+    assert stored_data_set(press.path / PATH) == first
+
+
+@pytest.mark.parametrize(
+    ("syntax", "rest"),
+    [
+        (EXPLICIT_LE, PADDINGS["explicit"][1] + bytes(2)),
+        (EXPLICIT_LE, PADDINGS["explicit"][1][:-1]),
+        (EXPLICIT_LE, PADDINGS["explicit"][1][:7]),
+        (EXPLICIT_LE, PADDINGS["implicit"][1]),
+        (EXPLICIT_LE, PADDINGS["big endian"][1]),
+        ("1.2.840.10008.1.2.1.99", PADDINGS["explicit"][1]),
+    ],
+)
+def test_what_is_no_trailing_padding_makes_a_difference(press: Press, syntax: str, rest: bytes) -> None:
+    press.publish(press.publication(transfer_syntax=syntax))
+    longer = press.publication(data_set() + rest, transfer_syntax=syntax)
+    assert press.publish(longer) is Outcome.DUPLICATE_DIFFERENT
+
+
 def test_differences_beyond_the_first_piece_are_seen(linking: Press, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.archive.publish._COMPARED_AT_ONCE", 16)
     data = bytearray(data_set())
