@@ -37,10 +37,12 @@ class _Faulty(Struct, frozen=True, kw_only=True):
     warning: int = 0
     final: tuple[str, ...] = ("A702",)
     tolerated: tuple[str, ...] = ("B000", "A7??", "C???", "01??")
+    note: str = ""
 
 
 _SOME = ("B000",)
 _SOME_TOLERATED = ("A7??", "C???", "0000")
+_TRIES_AGAIN = "A peer may associate with the destination again and send what is left: success is tolerated."
 
 _FAULTY = (
     _Faulty(name="141a", what="where nobody listens", behaviour=None),
@@ -53,6 +55,7 @@ _FAULTY = (
         done=1,
         final=_SOME,
         tolerated=_SOME_TOLERATED,
+        note=_TRIES_AGAIN,
     ),
     _Faulty(
         name="141e", what="that answers each instance with A700", behaviour=Behaviour(statuses=(0xA700,))
@@ -77,6 +80,8 @@ _FAULTY = (
         name="141h",
         what="that closes the connection instead of answering the first instance",
         behaviour=Behaviour(deed=Deed.CLOSE),
+        tolerated=("0000", "B000", "A7??", "C???", "01??"),
+        note=_TRIES_AGAIN,
     ),
     _Faulty(
         name="141i",
@@ -137,6 +142,7 @@ def _faulty() -> Iterator[Case]:
             ),
             needs=_NEEDS,
             writes=True,
+            note=each.note,
         )
 
 
