@@ -58,7 +58,13 @@ def _us(directory: Path, move_port: int) -> Iterator[Any]:
     config = directory / "config.json"
     config.write_text(
         json.dumps(
-            {"timers": {"artim": ARTIM, "artimClose": ARTIM}, "allowedCallingAETitles": ["CONFORMANCE"]}
+            {
+                "timers": {"artim": ARTIM, "artimClose": ARTIM},
+                "allowedCallingAETitles": ["CONFORMANCE"],
+                "knownDestinations": {
+                    MOVE_DESTINATION: {"host": "127.0.0.1", "port": move_port, "aeTitle": MOVE_DESTINATION}
+                },
+            }
         )
     )
     with running_server(directory, "--config", str(config), "--durability", "process") as server:
