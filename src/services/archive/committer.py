@@ -2,8 +2,8 @@
 
 `process`: what is published survives the death of this process; nothing is synced. `power`: every file is
 synced before it gets its place, and each distinct directory once afterwards, so that what was acknowledged
-survives the loss of power. While one batch is being committed the files of the next one are synced and it
-gathers, so that batches are as large as the load and nothing waits for a timer. No asyncio here.
+survives the loss of power. While one batch is being committed the next one gathers, so that batches are as
+large as the load and nothing waits for a timer. No asyncio here.
 
 An error of a sync is final (the kernel may have dropped the pages and forgotten about it): that instance
 fails, and the volume takes nothing new until it has proved itself.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from queue import Empty, SimpleQueue
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from services.archive.data_directory import DataDirectory
 from services.archive.disk import Disk
@@ -31,6 +31,8 @@ _SYNC_THREADS = 4
 _KNOWN_DIRECTORIES = 4096
 
 _STORED = (Outcome.STORED, Outcome.REPLACED, Outcome.DUPLICATE_EQUAL)
+
+_Item = TypeVar("_Item")
 
 Record: TypeAlias = Callable[[Sequence[Indexable]], Sequence[Recorded]]
 """Has published instances recorded; see `Committer`."""
@@ -93,9 +95,7 @@ class Committer:
         self._recording = threading.Lock()
         self._queue: SimpleQueue[Publication | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        # Two, so that the directories of one batch do not wait for the files of the next.
-        self._file_syncers = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync files")
-        self._directory_syncers = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync directories")
+        self._syncers: ThreadPoolExecutor | None = None
         self._synced: OrderedDict[str, None] = OrderedDict()  # directories whose parents have been synced
 
     def try_publish(self, batch: Sequence[Publication]) -> tuple[list[Publication], list[Publication]]:
@@ -158,37 +158,26 @@ class Committer:
                 self._publisher.release(publication)
 
     def submit(self, publication: Publication) -> None:
-        """Commit in threads; `deliver` gets it in a batch."""
+        """Commit in the thread; `deliver` gets it in a batch."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
             self._thread.start()
-        if self.durability is Durability.POWER:
-            self._file_syncers.submit(self._sync_and_queue, publication)
-        else:
-            self._queue.put(publication)
+        self._queue.put(publication)
 
     def close(self) -> None:
         """Commit everything submitted, deliver it, and end the threads."""
-        self._file_syncers.shutdown()
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
-        self._directory_syncers.shutdown()
-
-    def sync_file(self, publication: Publication) -> None:
-        """Make a file durable, before it gets its place; a failure is the publication's error. Never raises."""
-        try:
-            self._disk.fdatasync(publication.fd)
-        except OSError as error:
-            publication.error = self._sync_failed(error, f"sync {publication.path}")
+        if self._syncers is not None:
+            self._syncers.shutdown()
+            self._syncers = None
 
     def commit(self, batch: Sequence[Publication]) -> None:
-        """Commit a batch at this durability; afterwards each has an outcome or an error. Never raises.
-
-        Args:
-            batch: at `power` their files are synced.
-        """
+        """Commit a batch at this durability; afterwards each has an outcome or an error. Never raises."""
+        if self.durability is Durability.POWER:
+            self._each(self._sync_file, batch)
         for publication in batch:
             if publication.error is None:
                 self._publish(publication)
@@ -197,20 +186,14 @@ class Committer:
             self._sync_directories(batch)
         self.conclude(batch)
 
-    def _sync_and_queue(self, publication: Publication) -> None:
-        try:
-            self.sync_file(publication)
-        except Exception as error:
-            _fail(publication, f"the sync failed: {error!r}", error)
-        self._queue.put(publication)
-
     def _run(self) -> None:
         while batch := self._take():
             try:
                 self.commit(batch)
             except Exception as error:
                 for publication in batch:
-                    _fail(publication, f"the commit failed: {error!r}", error)
+                    publication.error = publication.error or StorageError(f"the commit failed: {error!r}")
+                    publication.error.__cause__ = error
             self._deliver(batch)
 
     def _take(self) -> list[Publication]:
@@ -230,11 +213,27 @@ class Committer:
             batch.append(following)
         return batch
 
+    def _each(self, work: Callable[[_Item], None], items: Sequence[_Item]) -> None:
+        """Do something with each item, a few at a time."""
+        if len(items) == 1:
+            work(items[0])
+            return
+        if self._syncers is None:
+            self._syncers = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
+        for _ in self._syncers.map(work, items):
+            pass
+
     def _publish(self, publication: Publication) -> None:
         try:
             self._publisher.publish(publication)
         except (OSError, ArchiveError) as error:
             publication.error = _error_of(publication, error)
+
+    def _sync_file(self, publication: Publication) -> None:
+        try:
+            self._disk.fdatasync(publication.fd)
+        except OSError as error:
+            publication.error = self._sync_failed(error, f"sync {publication.path}")
 
     def _sync_duplicates(self, batch: Sequence[Publication]) -> None:
         """Whoever stored the equal one may have synced nothing, and the answer is a promise all the same."""
@@ -288,11 +287,7 @@ class Committer:
             except OSError as error:
                 failed[directory] = self._sync_failed(error, f"sync the directory {directory}")
 
-        if len(directories) == 1:
-            sync(directories[0])
-        else:
-            for _ in self._directory_syncers.map(sync, directories):
-                pass
+        self._each(sync, directories)
         return failed
 
     def _sync_path(self, path: str, flags: int, sync: Callable[[int], None]) -> None:
@@ -316,11 +311,6 @@ class Committer:
 def to_record(batch: Sequence[Publication]) -> list[Publication]:
     """Those of a published batch that the index has to know."""
     return [p for p in batch if p.error is None and p.outcome in _STORED]
-
-
-def _fail(publication: Publication, why: str, cause: Exception) -> None:
-    publication.error = publication.error or StorageError(why)
-    publication.error.__cause__ = cause
 
 
 def _error_of(publication: Publication, error: OSError | ArchiveError) -> ArchiveError:

@@ -95,12 +95,6 @@ class Room:
             self.delivered.append(list(batch))
             self.came.notify_all()
 
-    def commit(self, committer: Committer, *batch: Publication) -> None:
-        """Do in this thread what a committer's threads do."""
-        for publication in batch:
-            committer.sync_file(publication)
-        committer.commit(batch)
-
     def wait_for(self, count: int) -> None:
         with self.came:
             assert self.came.wait_for(lambda: sum(map(len, self.delivered)) >= count, 20)
@@ -161,7 +155,7 @@ def test_power_syncs_file_then_links_then_syncs_directories_then_forgets(room: R
 
     publication = room.publication("1/2/3.dcm")
     name = publication.name
-    room.commit(room.committer(record=record), publication)
+    room.committer(record=record).commit([publication])
     calls = room.journal.calls
     assert calls[0] == ("fdatasync", f".incoming/{name}")
     assert calls[1] == ("link", "1/2/3.dcm")
@@ -173,7 +167,7 @@ def test_power_syncs_file_then_links_then_syncs_directories_then_forgets(room: R
 def test_each_directory_of_a_batch_is_synced_once(room: Room) -> None:
     paths = [f"1/{series}/{n}.dcm" for series in (2, 3) for n in range(5)] + ["9/8/7.dcm"]
     committer = room.committer()
-    room.commit(committer, *[room.publication(path) for path in paths])
+    committer.commit([room.publication(path) for path in paths])
     committer.close()
     assert room.journal.of("fsync") == [".", "1", "1/2", "1/3", "9", "9/8"]
     assert len(room.journal.of("fdatasync")) == len(paths)
@@ -186,19 +180,19 @@ def test_each_directory_of_a_batch_is_synced_once(room: Room) -> None:
 def test_parents_are_synced_once_as_long_as_they_stay(room: Room) -> None:
     committer = room.committer()
     for number in (1, 2):
-        room.commit(committer, room.publication(f"1/2/{number}.dcm"))
+        committer.commit([room.publication(f"1/2/{number}.dcm")])
     assert room.journal.of("fsync") == [".", "1", "1/2", "1/2"]
     room.journal.calls.clear()
     for number in (1, 2):
         os.unlink(room.path / f"1/2/{number}.dcm")
     os.rmdir(room.path / "1/2")
-    room.commit(committer, room.publication("1/2/3.dcm"))
+    committer.commit([room.publication("1/2/3.dcm")])
     assert room.journal.of("fsync") == [".", "1", "1/2"]
 
 
 def test_parents_somebody_else_made_are_synced_too(room: Room) -> None:
     (room.path / "1/2").mkdir(parents=True)
-    room.commit(room.committer(), room.publication("1/2/3.dcm"))
+    room.committer().commit([room.publication("1/2/3.dcm")])
     assert room.journal.of("fsync") == [".", "1", "1/2"]
 
 
@@ -213,10 +207,10 @@ def test_parents_are_synced_again_after_a_failure(room: Room) -> None:
 
     committer = room.committer(fsync=fsync)
     first, second = room.publication("1/2/3.dcm"), room.publication("1/2/4.dcm")
-    room.commit(committer, first)
+    committer.commit([first])
     assert isinstance(first.error, StorageError)
     room.journal.calls.clear()
-    room.commit(committer, second)
+    committer.commit([second])
     assert second.error is None
     assert room.journal.of("fsync") == [".", "1", "1/2"]
     committer.close()
@@ -226,10 +220,10 @@ def test_the_memory_of_synced_parents_is_bounded(room: Room, monkeypatch: pytest
     monkeypatch.setattr("services.archive.committer._KNOWN_DIRECTORIES", 2)
     committer = room.committer()
     for series in (1, 2, 3):
-        room.commit(committer, room.publication(f"1/{series}/1.dcm"))
+        committer.commit([room.publication(f"1/{series}/1.dcm")])
     room.journal.calls.clear()
-    room.commit(committer, room.publication("1/3/2.dcm"))
-    room.commit(committer, room.publication("1/1/2.dcm"))
+    committer.commit([room.publication("1/3/2.dcm")])
+    committer.commit([room.publication("1/1/2.dcm")])
     assert room.journal.of("fsync") == [".", "1", "1/1", "1/3"]
     committer.close()
 
@@ -243,7 +237,7 @@ def test_an_equal_duplicate_is_made_durable_before_it_is_acknowledged(
     committer.try_publish([first])
     committer.conclude([first])
     room.journal.calls.clear()
-    room.commit(room.committer(), second)
+    room.committer().commit([second])
     assert second.outcome is Outcome.DUPLICATE_EQUAL
     assert "1/2/3.dcm" in room.journal.of("fdatasync")
     assert room.journal.of("fsync") == [".", "1", "1/2"]
@@ -259,7 +253,7 @@ def test_an_error_of_a_file_sync_is_final(room: Room) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
     committer = room.committer(fdatasync=fdatasync)
-    room.commit(committer, bad, good)
+    committer.commit([bad, good])
     committer.close()
     assert room.journal.of("fdatasync").count(bad_name) == 1, "never tried again"
     assert isinstance(bad.error, StorageError)
@@ -272,7 +266,7 @@ def test_an_error_of_a_file_sync_is_final(room: Room) -> None:
 
 def test_no_room_at_a_sync_does_not_make_the_volume_suspect(room: Room) -> None:
     publication = room.publication("1/2/3.dcm")
-    room.commit(room.committer(fdatasync=failing(errno.ENOSPC)), publication)
+    room.committer(fdatasync=failing(errno.ENOSPC)).commit([publication])
     assert isinstance(publication.error, OutOfStorage)
     assert room.volume.suspect == ""
     assert instances(room.path) == leftovers(room.path) == []
@@ -298,7 +292,7 @@ def test_a_record_that_fails_fails_the_batch_and_keeps_the_journal(room: Room) -
 
     publication = room.publication("1/2/3.dcm")
     name = publication.name
-    room.commit(room.committer(record=record), publication)
+    room.committer(record=record).commit([publication])
     assert isinstance(publication.error, StorageError)
     assert "could not record 1/2/3.dcm: database is locked" in str(publication.error)
     assert leftovers(room.path) == [name]
@@ -319,7 +313,7 @@ def test_only_what_was_published_is_recorded(room: Room) -> None:
         return [Recorded.NEW] * len(batch)
 
     committer = room.committer(record=record)
-    room.commit(committer, bad, room.publication("1/2/good.dcm"))
+    committer.commit([bad, room.publication("1/2/good.dcm")])
     committer.close()
     assert recorded == ["1/2/good.dcm"]
 
@@ -333,7 +327,7 @@ def test_what_arrives_meanwhile_is_the_next_batch(room: Room) -> None:
         assert gate.wait(10)
         return [Recorded.NEW] * len(batch)
 
-    committer = room.committer(Durability.PROCESS, record=record)
+    committer = room.committer(record=record)
     total = 1 + LARGEST_BATCH + 10
     committer.submit(room.publication("1/2/first.dcm"))
     assert begun.wait(10)
@@ -345,42 +339,6 @@ def test_what_arrives_meanwhile_is_the_next_batch(room: Room) -> None:
     assert sizes == [1, LARGEST_BATCH, 10]
     assert [len(batch) for batch in room.delivered] == sizes
     assert len(instances(room.path)) == total
-
-
-def test_files_are_synced_while_another_batch_is_recorded(room: Room) -> None:
-    synced = threading.Event()
-    first, second = room.publication("1/2/first.dcm"), room.publication("1/2/second.dcm")
-    second_name = f".incoming/{second.name}"
-
-    def fdatasync(fd: int) -> None:
-        room.journal.fdatasync(fd)
-        if room.journal.name_of(fd) == second_name:
-            synced.set()
-
-    def record(batch: Sequence[Publication]) -> list[Recorded]:
-        if batch[0] is first:
-            committer.submit(second)
-            assert synced.wait(10), "the file of the next one waits for this batch"
-        return [Recorded.NEW] * len(batch)
-
-    committer = room.committer(record=record, fdatasync=fdatasync)
-    committer.submit(first)
-    room.wait_for(2)
-    committer.close()
-    assert room.delivered == [[first], [second]]
-
-
-def test_a_sync_that_breaks_fails_what_it_was_for(room: Room) -> None:
-    def fdatasync(_fd: int) -> None:
-        raise ZeroDivisionError("a bug")
-
-    committer = room.committer(fdatasync=fdatasync)
-    publication = room.publication("1/2/3.dcm")
-    committer.submit(publication)
-    room.wait_for(1)
-    committer.close()
-    assert "the sync failed: ZeroDivisionError" in str(publication.error)
-    assert instances(room.path) == leftovers(room.path) == []
 
 
 def test_close_commits_what_was_submitted(room: Room) -> None:
@@ -411,7 +369,7 @@ def test_an_unexpected_error_still_delivers(room: Room, monkeypatch: pytest.Monk
 def test_what_the_index_holds_elsewhere_is_withdrawn(room: Room, durability: Durability) -> None:
     first, second = room.publication("1/2/3.dcm"), room.publication("1/2/4.dcm")
     committer = room.committer(durability=durability, record=lambda batch: [Recorded.NEW, Recorded.ELSEWHERE])
-    room.commit(committer, first, second)
+    committer.commit([first, second])
     committer.close()
     assert (first.outcome, second.outcome) == (Outcome.STORED, Outcome.DUPLICATE_DIFFERENT)
     assert second.error is None
@@ -420,10 +378,10 @@ def test_what_the_index_holds_elsewhere_is_withdrawn(room: Room, durability: Dur
 
 
 def test_a_file_that_was_there_before_is_not_withdrawn(room: Room) -> None:
-    room.commit(room.committer(), room.publication("1/2/3.dcm"))
+    room.committer().commit([room.publication("1/2/3.dcm")])
     again = room.publication("1/2/3.dcm")
     committer = room.committer(record=lambda batch: [Recorded.ELSEWHERE])
-    room.commit(committer, again)
+    committer.commit([again])
     committer.close()
     assert again.outcome is Outcome.DUPLICATE_DIFFERENT
     assert instances(room.path) == ["1/2/3.dcm"]
