@@ -170,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         "--disk",
         type=Path,
         metavar="DIRECTORY",
-        help="where those of durability power go, on a real disk (default: build, in the working tree)",
+        help="where those of durability power go, on a real disk with 20 GB free (default: build, in the working tree)",
     )
     add("--budget", type=_positive(int), default=1200, metavar="MB", help="most a measurement may store")
     add(
