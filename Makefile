@@ -35,6 +35,7 @@ $(DEVELOPMENT): $(INSTALLED)
 	@touch $@
 
 install: $(INSTALLED)
+	@echo "installed: say make run for a server on port 11112, or source $(BIN)/activate and dicom-server --help"
 
 run: $(INSTALLED)
 	@exec $(BIN)/dicom-server start --aet DICOM_SERVER --port 11112 --data-dir ./data

@@ -62,13 +62,21 @@ def existing(config: "Config") -> Path:
 
 
 @contextmanager
-def open_index(config: "Config", *, migrate: bool) -> "Iterator[Index]":
-    """The index, for as long as the context lasts.
+def open_index(config: "Config", *, migrate: bool, make: bool | None = None) -> "Iterator[Index]":
+    """The index, for as long as the context lasts; exits where there is none and none may be made.
 
     Args:
         migrate: bring its tables to this version first; nobody else may use them then.
+        make: an embedded database that is not there is made; None, where `migrate` says so.
     """
     from services.archive.index.index import Index
+
+    file = _embedded(config)
+    if not (migrate if make is None else make) and file is not None and not file.exists():
+        fail(
+            f"{file}: there is no index there; dicom-server start makes an empty one, dicom-server reindex one of the "
+            "files that are there, and --database-url names one in PostgreSQL"
+        )
 
     index = Index.open(
         config.database_url, config.data_directory, durability=config.durability, migrate=migrate
@@ -77,6 +85,16 @@ def open_index(config: "Config", *, migrate: bool) -> "Iterator[Index]":
         yield index
     finally:
         index.close()
+
+
+def _embedded(config: "Config") -> Path | None:
+    """The file of SQLite that keeps the index; None where PostgreSQL does."""
+    from services.archive.index.database import FILE_NAME
+
+    if not config.database_url:
+        return config.data_directory / FILE_NAME
+    scheme, _, rest = config.database_url.partition(":///")
+    return Path(rest.partition("?")[0]) if scheme == "sqlite" and rest else None
 
 
 @contextmanager

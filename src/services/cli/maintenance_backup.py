@@ -67,9 +67,14 @@ def backup(
                 advance=advance,
             )
     typer.echo(f"{file}: {done.instances} instances in the index, {done.files} files, {done.size} bytes")
-    for path in done.missing:
-        typer.echo(f"missing: {printable(path)}", err=True)
+    for path, reason in zip(done.missing, done.reasons, strict=True):
+        typer.echo(f"missing: {printable(path)}: {printable(reason)}", err=True)
     if done.missing:
+        typer.echo(
+            "these files could not be read and are not in the backup; everything else is. Bring them back (another "
+            "backup, or whoever sent them), or see to the disk, and back up again with --force",
+            err=True,
+        )
         raise typer.Exit(ExitCode.FAILURE)
 
 

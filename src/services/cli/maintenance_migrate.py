@@ -49,7 +49,7 @@ def migrate(
     with failures("migrate the index", "the index is as it was"):
         if not chosen.database_url:
             existing(chosen)
-        with open_index(chosen, migrate=False) as index:
+        with open_index(chosen, migrate=False, make=not check) as index:
             done = _report(index.database) if check else _migrate(index.database)
     if not done:
         raise typer.Exit(ExitCode.FAILURE)

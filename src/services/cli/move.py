@@ -55,7 +55,8 @@ def main(
             "--move-dest",
             parser=ae_title,
             metavar="AE",
-            help="The AE title to send to, which the peer has to know.",
+            help="The AE title to send to, which the peer has to know; 16 characters at most, so that few "
+            "host:port:AE of a server with allowAdHocDestinations fit.",
         ),
     ],
     aet: CallingAE = "DICOM_MOVE",

@@ -97,9 +97,11 @@ def main(
     uid_list: UIDList = None,
     patient_id: PatientID = None,
     layout: Annotated[
-        LayoutName,
-        typer.Option(help="INSTANCE.dcm, or STUDY/SERIES/INSTANCE.dcm, with UIDs for names."),
-    ] = "flat",
+        LayoutName | None,
+        typer.Option(
+            help="INSTANCE.dcm, or STUDY/SERIES/INSTANCE.dcm, with UIDs for names.", show_default="flat"
+        ),
+    ] = None,
     hierarchical: Annotated[
         bool, typer.Option("--hierarchical", help="The same as --layout hierarchical.")
     ] = False,
@@ -179,6 +181,8 @@ def main(
     tls = tls_context(peer, tls_ca, tls_certificate, tls_private_key, tls_insecure)
     if method == "get":
         _refuse_move_options(listen, listen_host, move_dest, move_sender)
+    if hierarchical and layout == "flat":
+        usage_error("--hierarchical is --layout hierarchical: leave it out, or --layout flat")
     wanted = wanted_of(study_uid, series_uid, instance_uid, uid_list, patient_id)
     from services.cli.retrieve_methods import Source
     from services.cli.retrieve_report import RetrieveReport
@@ -194,7 +198,9 @@ def main(
     report = RetrieveReport(source, os.fspath(output), listener.ae_title if listener else "", format, verbose)
     command = RetrieveCommand(source, wanted, report, listener)
     raise typer.Exit(
-        command.run(output, "hierarchical" if hierarchical else layout, parallel=parallel, retry=retry)
+        command.run(
+            output, "hierarchical" if hierarchical else layout or "flat", parallel=parallel, retry=retry
+        )
     )
 
 

@@ -237,7 +237,9 @@ def start(
 def status(
     data_dir: DataDirectory = None,
     config: ConfigFile = None,
-    host: Annotated[str | None, typer.Option(help="Ask over the network, by C-ECHO, instead.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Ask over the network, by C-ECHO without TLS, instead.")
+    ] = None,
     port: Annotated[int | None, typer.Option("--port", "-p", min=1, max=65535, help="With --host.")] = None,
     calling_ae: Annotated[
         str | None, typer.Option(parser=ae_title, metavar="AE", help="With --host: who we say we are.")
@@ -249,7 +251,8 @@ def status(
 ) -> None:
     """Say whether a server runs and how it is.
 
-    The server on this machine is found by its data directory; any DICOM server is asked with --host.
+    The server on this machine is found by its data directory; any DICOM server is asked with --host,
+    over plain TCP; where it speaks TLS, dicom-echo dicoms://HOST:PORT asks.
 
     \b
     Examples:

@@ -155,13 +155,19 @@ def _contexts(
     for group in groups:
         context = supported[group["rows"][0].uid]
         uncompressed = set(context.transfer_syntaxes) <= set(UNCOMPRESSED)
-        is_find = group["title"] == "Query"
         yield {
             "name": f"those of {group['title']}",
             "transfer_syntaxes": "uncompressed" if uncompressed else "all below",
             "role": "SCP; the requestor may be SCP, too (C-GET)" if context.scu_role else "SCP",
-            "extended": "see 4.2.4.3" if is_find else "none",
+            "extended": _extended(group["title"]),
         }
+
+
+def _extended(title: str) -> str:
+    """Where the statement says what extended negotiation of a group of SOP classes agrees to."""
+    if title == "Query":
+        return "see 4.2.4.3"
+    return "see 4.2.4.4" if title.startswith("Retrieve") else "none"
 
 
 def _syntaxes(supported: Mapping[str, SupportedContext]) -> list[dict[str, Any]]:

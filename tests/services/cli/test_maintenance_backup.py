@@ -63,7 +63,8 @@ def test_missing_files_are_named(tmp_path: Path, root: Path) -> None:
     (root / "1.2.3/1.2.3.4/1.9.1.dcm").unlink()
     done = invoke("backup", str(tmp_path / "a.backup"), "--data-dir", str(root), "--files")
     assert done.exit_code == 1
-    assert done.stderr == "missing: 1.2.3/1.2.3.4/1.9.1.dcm\n"
+    assert "missing: 1.2.3/1.2.3.4/1.9.1.dcm: No such file or directory\n" in done.stderr
+    assert "not in the backup; everything else is" in done.stderr
 
 
 def test_restore_refuses_what_would_be_lost(tmp_path: Path, root: Path) -> None:
@@ -99,3 +100,11 @@ def test_a_configuration_is_written_only_where_there_is_one(tmp_path: Path, root
     )
     assert done.exit_code == 1
     assert "holds no configuration" in done.stderr
+
+
+def test_a_backup_makes_no_index(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    done = invoke("backup", str(tmp_path / "a"), "--data-dir", str(tmp_path / "data"))
+    assert done.exit_code == 1
+    assert f"{tmp_path}/data/index.db: there is no index there" in done.stderr
+    assert list((tmp_path / "data").iterdir()) == []

@@ -122,3 +122,10 @@ def test_without_an_index_there_is_nothing_to_do(tmp_path: Path, command: str) -
     done = invoke(command, "--config", str(tmp_path / "c"))
     assert done.exit_code == 2
     assert "there is no index" in done.stderr
+
+
+def test_verify_makes_no_index(tmp_path: Path) -> None:
+    done = invoke("verify", "--data-dir", str(tmp_path))
+    assert done.exit_code == 1
+    assert f"{tmp_path}/index.db: there is no index there" in done.stderr
+    assert list(tmp_path.iterdir()) == []

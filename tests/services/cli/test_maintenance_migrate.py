@@ -14,6 +14,7 @@ def invoke(*arguments: object) -> Result:
 
 
 def test_the_embedded_database(tmp_path: Path) -> None:
+    (tmp_path / "index.db").touch()  # a database of SQLite without a table
     pending = invoke("--data-dir", tmp_path, "--check")
     assert pending.exit_code == 1, pending.output
     assert "revision none, this version has 0001" in pending.output
@@ -24,6 +25,19 @@ def test_the_embedded_database(tmp_path: Path) -> None:
     again = invoke("--data-dir", tmp_path, "--check")
     assert (again.exit_code, "nothing is pending" in again.output) == (0, True)
     assert "nothing was pending" in invoke("--data-dir", tmp_path).output
+
+
+def test_a_check_makes_no_index(tmp_path: Path) -> None:
+    for options, name in (
+        (("--data-dir", tmp_path), "index.db"),
+        (("--database-url", f"sqlite:///{tmp_path}/a.db"), "a.db"),
+    ):
+        checked = invoke(*options, "--check")
+        assert checked.exit_code == 1
+        assert f"{tmp_path}/{name}: there is no index there" in checked.output
+        assert list(tmp_path.iterdir()) == []
+    assert invoke("--data-dir", tmp_path).exit_code == 0
+    assert (tmp_path / "index.db").exists()
 
 
 @pytest.mark.peer("postgres")

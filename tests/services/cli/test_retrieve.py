@@ -337,6 +337,7 @@ def test_a_full_disk_stops_and_says_so(tmp_path: Path, monkeypatch: pytest.Monke
         ((*STUDY, "--move-dest", "X"), "--move-dest is for --method move"),
         ((*STUDY, "--tls-insecure"), "is plain TCP"),
         ((*STUDY, "--parallel", "0"), "--parallel"),
+        ((*STUDY, "--layout", "flat", "--hierarchical"), "--hierarchical is --layout hierarchical"),
     ],
 )
 def test_a_command_line_that_makes_no_sense(tmp_path: Path, options: tuple[str, ...], message: str) -> None:

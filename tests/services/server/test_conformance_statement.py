@@ -7,7 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.query.keys import SUPPORTED
+from dimse import status
+from services.query.keys import MODELS, SUPPORTED
+from services.retrieve.selection import negotiate_retrieve
+from services.retrieve.sub_operations import INDEX_FAILED
 from services.server.config import Config, Limits, Storage
 from services.server.conformance_statement import conformance_statement
 from services.server.services import services_of, storage_contexts, supported_contexts
@@ -39,6 +42,24 @@ def test_every_sop_class_syntax_and_key_is_named() -> None:
         assert all(f"(`{syntax}`)" in text for syntax in context.transfer_syntaxes)
     for key in SUPPORTED.values():
         assert f"| {key.level.value} | {key.keyword} |" in text
+
+
+def test_what_a_retrieval_negotiates_and_ends_with_is_named() -> None:
+    model = next(iter(MODELS.values()))
+    assert negotiate_retrieve(model.get, b"\1\1") == b"\1\0"  # relational, and not enhanced
+    text = conformance_statement(Config())
+    for service in ("Retrieve (C-MOVE)", "Retrieve (C-GET)"):
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| those of {service} |")]
+        assert row.endswith("| see 4.2.4.4 |")
+    section = text.partition("##### 4.2.4.4")[2].partition("\n### ")[0]
+    assert "relational retrieval" in section
+    for code in (
+        status.UNABLE_TO_CALCULATE_NUMBER_OF_MATCHES,
+        status.UNABLE_TO_PERFORM_SUBOPERATIONS,
+        INDEX_FAILED,
+    ):
+        assert f"\n| {code:04X} |" in section
+    assert "`retrieve.moves`" in section
 
 
 def test_a_configuration_shows() -> None:

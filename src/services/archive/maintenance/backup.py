@@ -54,12 +54,14 @@ class BackedUp(Struct, frozen=True):
         instances: rows of instances.
         files: that were taken along.
         missing: files that a row had promised, and that could not be read; at most the first 1000.
+        reasons: why each of `missing` could not.
         size: of the backup, in bytes.
     """
 
     instances: int
     files: int
     missing: tuple[str, ...]
+    reasons: tuple[str, ...]
     size: int
 
 
@@ -136,7 +138,7 @@ def _write(
     with_files: bool,
     advance: Callable[[int], None],
 ) -> BackedUp:
-    digest, missing = FilesDigest(), list[str]()
+    digest, missing = FilesDigest(), dict[str, str]()
     with (
         tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
         TemporaryFile(dir=root) as paths,
@@ -149,8 +151,11 @@ def _write(
             paths.seek(0)
             for line in paths:
                 path = line.decode().rstrip("\n")
-                if not _add_file(tar, root, path, digest) and len(missing) < _LISTED:
-                    missing.append(path)
+                try:
+                    _add_file(tar, file, root, path, digest)
+                except _Unreadable as error:
+                    if len(missing) < _LISTED:
+                        missing[path] = str(error)
                 advance(1)
         manifest = Manifest(
             format=FORMAT,
@@ -165,7 +170,7 @@ def _write(
             missing=tuple(missing),
         )
         _add(tar, MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-    return BackedUp(tables[-1].rows, digest.files, tuple(missing), file.tell())
+    return BackedUp(tables[-1].rows, digest.files, tuple(missing), tuple(missing.values()), file.tell())
 
 
 def _write_tables(
@@ -262,19 +267,59 @@ def _add_spooled(tar: tarfile.TarFile, name: str, file: IO[bytes]) -> str:
     return hashed.digest().hex()
 
 
-def _add_file(tar: tarfile.TarFile, root: Path, path: str, digest: FilesDigest) -> bool:
-    """Add a stored file; False where it cannot be opened."""
+def _add_file(tar: tarfile.TarFile, target: IO[bytes], root: Path, path: str, digest: FilesDigest) -> None:
+    """Add a stored file.
+
+    Raises:
+        _Unreadable: it cannot be read to its end; the tar is as it was before.
+    """
+    before = target.tell()
     try:
-        file = open(root / path, "rb")  # noqa: SIM115
-    except OSError:
-        return False
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        hashed = Hashed(file)
-        tar.addfile(_member(FILES + path, size), hashed)
+        with _opened(root / path) as file:
+            size = os.fstat(file.fileno()).st_size
+            hashed = Hashed(_Source(file))
+            tar.addfile(_member(FILES + path, size), hashed)
+    except _Unreadable:
+        # The header and a part of the file may have gone out: what follows takes their place.
+        target.seek(before)
+        target.truncate()
+        tar.offset = before
+        raise
+    finally:
         forget_members(tar)
-        digest.add(path, size, hashed.digest())
-    return True
+    digest.add(path, size, hashed.digest())
+
+
+class _Unreadable(Exception):
+    """A stored file cannot be read: unlike what the tar's own file raises, no reason to give up the backup."""
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise _Unreadable(error.strerror or str(error)) from error
+
+
+class _Source:
+    """A stored file whose failures are told from those of the backup that it goes into.
+
+    Args:
+        file: open for reading.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        """Exactly `size` bytes; a tar asks for no more than its header promises."""
+        try:
+            data = self._file.read(size)
+        except OSError as error:
+            raise _Unreadable(error.strerror or str(error)) from error
+        if len(data) < size:
+            raise _Unreadable("it has become shorter")
+        return data
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

@@ -12,7 +12,7 @@ restored from it, and no program has to be there besides this one. This file mus
 import hashlib
 import tarfile
 from collections.abc import Callable
-from typing import IO
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -83,6 +83,14 @@ def forget_members(tar: tarfile.TarFile) -> None:
     tar.members.clear()  # type: ignore[attr-defined]
 
 
+class Readable(Protocol):
+    """What bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        ...
+
+
 class Hashed:
     """A file that is read and hashed on the way.
 
@@ -91,7 +99,7 @@ class Hashed:
         advance: told of the bytes that were read.
     """
 
-    def __init__(self, file: IO[bytes], advance: Callable[[int], None] = lambda count: None) -> None:
+    def __init__(self, file: Readable, advance: Callable[[int], None] = lambda count: None) -> None:
         self._file = file
         self._advance = advance
         self._hash = hashlib.sha256()

@@ -278,6 +278,12 @@ def _load(
     with gzip.GzipFile(fileobj=file, mode="rb") as lines:
         while portion := list(islice(lines, _ROWS_AT_ONCE)):
             rows = [decode(line) for line in portion]
+            for number, row in enumerate(rows, count + 1):
+                if len(row) != len(dump.columns):
+                    raise BackupError(
+                        f"{path} is damaged: line {number} of {printable(dump.member)} has {len(row)} values, not "
+                        f"{len(dump.columns)}; use another backup"
+                    )
             cursor.executemany(statement.sql, [tuple(row[at] for at in order) for row in rows])
             count += len(rows)
             advance(len(rows))

@@ -3,6 +3,7 @@
 import json
 import stat
 import tarfile
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from services.archive.index.writer import IndexWriter
 from services.archive.maintenance import backup as module
 from services.archive.maintenance.backup import BackedUp, backup, without_password
 from services.archive.maintenance.backup_format import BackupError
+from services.archive.maintenance.restore import check
 
 
 @pytest.fixture
@@ -108,6 +110,43 @@ def test_files_that_are_missing_are_named(root: Path, database: Database) -> Non
     (root / "1.2.3/1.2.3.4/1.9.1.dcm").unlink()
     _, done = make(root, database, with_files=True)
     assert (done.instances, done.files, done.missing) == (2, 1, ("1.2.3/1.2.3.4/1.9.1.dcm",))
+
+
+class Failing(FileIO):
+    """A file whose disk fails, or that has become shorter since its size was read."""
+
+    error: OSError | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.error is not None:
+            raise self.error
+        return super().read(10) or b""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(OSError(5, "Input/output error"), "Input/output error"), (None, "it has become shorter")],
+)
+def test_a_file_that_cannot_be_read_costs_itself_alone(
+    root: Path,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError | None,
+    reason: str,
+) -> None:
+    bad = "1.2.3/1.2.3.4/1.9.1.dcm"
+    monkeypatch.setattr(Failing, "error", error)
+    monkeypatch.setattr(
+        module,
+        "open",
+        lambda path, mode: (Failing if path == root / bad else open)(path, mode),
+        raising=False,
+    )
+    target, done = make(root, database, with_files=True)
+    assert (done.instances, done.files, done.missing) == (2, 1, (bad,))
+    assert reason in done.reasons[0]
+    assert names(target) == [*TABLES, "files/1.2.3/1.2.3.4/1.9.2.dcm", "manifest.json"]
+    assert check(target).manifest.missing == (bad,)
 
 
 def test_a_backup_that_fails_leaves_the_one_before(

@@ -1,8 +1,10 @@
 """What was backed up comes back the same, in either database, or nothing changes."""
 
+import gzip
 import json
 import tarfile
 from collections.abc import Callable
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,26 @@ DAMAGES = [
 def test_a_damaged_backup_is_refused_before_anything_changes(made: Path, change: Any, text: str) -> None:
     with pytest.raises(BackupError, match=text):
         check(rewritten(made, change))
+
+
+def test_a_row_that_is_too_short_is_named(root: Path, database: Database, made: Path) -> None:
+    short = gzip.compress(b"[1]\n")
+
+    def change(member: str, content: bytes) -> tuple[str, bytes]:
+        if member == "index/instances.jsonl.gz":
+            return member, short
+        if member == "manifest.json":
+            told = json.loads(content)
+            told["tables"][-1] |= {"sha256": sha256(short).hexdigest(), "rows": 1}
+            return member, json.dumps(told).encode()
+        return member, content
+
+    before = rows(database)
+    directory = DataDirectory.open(root, keep_published=True)
+    with pytest.raises(BackupError, match=r"line 1 of index/instances.jsonl.gz has 1 values, not \d+"):
+        restore(check(rewritten(made, change)), directory, database, schema="0001", force=True)
+    directory.close()
+    assert rows(database) == before
 
 
 def test_what_is_no_backup_is_refused(tmp_path: Path, made: Path) -> None:
