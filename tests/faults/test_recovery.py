@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from sqlite3 import OperationalError
 from typing import Any
 
 import pytest
@@ -160,9 +161,11 @@ def test_a_start_without_its_index_loses_nothing(
     assert crash(scenario, root) == CRASHED
 
     def unavailable(_batch: Any) -> Any:
-        raise ConnectionError("connection refused")
+        raise OperationalError("connection refused")
 
-    with pytest.raises(DataDirectoryError, match="could not be recorded: connection refused"):
+    with pytest.raises(
+        DataDirectoryError, match="could not be recorded: OperationalError: connection refused"
+    ):
         open_archive(root, record=unavailable)
     kinds = [finding.kind for finding in Verification(root, database.engine, patience=0).findings()]
     assert kinds == [Kind.NO_ROW]

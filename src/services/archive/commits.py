@@ -13,7 +13,7 @@ from msgspec import Struct
 from services.archive.committer import Committer, Durability, Record, RecordLater, to_record
 from services.archive.data_directory import DataDirectory
 from services.archive.disk import Disk
-from services.archive.index.entry import Recorded
+from services.archive.index.entry import Result
 from services.archive.publish import Outcome, Publication, Publisher
 from services.archive.volume import Volume
 
@@ -122,7 +122,7 @@ class Commits:
     def _conclude_later(self, batch: Sequence[Publication]) -> None:
         stored = to_record(batch)
 
-        def settle(outcome: Sequence[Recorded] | Exception) -> None:
+        def settle(outcome: Sequence[Result] | Exception) -> None:
             self._committer.settle(batch, stored, outcome)
             self._release(batch)
 

@@ -20,8 +20,15 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from services.archive.data_directory import DataDirectory
 from services.archive.disk import Disk
-from services.archive.errors import ArchiveError, OutOfStorage, StorageError, storage_error
-from services.archive.index.entry import Indexable, Recorded
+from services.archive.errors import (
+    ArchiveError,
+    NotRecordable,
+    OutOfStorage,
+    StorageError,
+    cause_of,
+    storage_error,
+)
+from services.archive.index.entry import Indexable, Recorded, Result
 from services.archive.publish import Outcome, Publication, Publisher
 from services.archive.volume import Volume
 
@@ -34,7 +41,7 @@ _STORED = (Outcome.STORED, Outcome.REPLACED, Outcome.DUPLICATE_EQUAL)
 
 _Item = TypeVar("_Item")
 
-Record: TypeAlias = Callable[[Sequence[Indexable]], Sequence[Recorded]]
+Record: TypeAlias = Callable[[Sequence[Indexable]], Sequence[Result]]
 """Has published instances recorded; see `Committer`."""
 
 
@@ -42,7 +49,7 @@ class RecordLater(Protocol):
     """Does the same for the event loop, which does not wait."""
 
     def submit(
-        self, batch: Sequence[Indexable], done: Callable[[Sequence[Recorded] | Exception], None]
+        self, batch: Sequence[Indexable], done: Callable[[Sequence[Result] | Exception], None]
     ) -> None:
         """Have a batch recorded; `done` is told once what became of each, or why nobody knows."""
         ...
@@ -134,7 +141,7 @@ class Committer:
         self,
         batch: Sequence[Publication],
         stored: Sequence[Publication],
-        outcome: Sequence[Recorded] | Exception,
+        outcome: Sequence[Result] | Exception,
     ) -> None:
         """Give a batch its results. Never raises.
 
@@ -146,13 +153,18 @@ class Committer:
         if isinstance(outcome, Exception):
             # Whether it was recorded is unknown: the journal entries stay for the next start.
             for publication in stored:
-                publication.error = StorageError(f"could not record {publication.path}: {outcome}")
+                publication.error = StorageError(
+                    f"the index could not take the instance: {cause_of(outcome)} ({publication.path})"
+                )
                 publication.error.__cause__ = outcome
                 self._publisher.close(publication)
         else:
             for publication, result in zip(stored, outcome, strict=False):
                 if result is Recorded.ELSEWHERE:
                     self._publisher.withdraw(publication)
+                elif isinstance(result, NotRecordable):
+                    self._publisher.withdraw(publication)
+                    publication.error = result
         for publication in batch:
             if publication.fd >= 0:
                 self._publisher.release(publication)

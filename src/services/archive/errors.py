@@ -9,6 +9,7 @@
     +-- OutOfStorage          no room: disk full, quota reached, reserve touched
     +-- StorageError          the disk failed, or is not trusted since it did
     +-- InvalidFile           a stored file is no Part 10 file
+    +-- NotRecordable         the index does not take what the data set says
     +-- DataDirectoryError    the data directory cannot be used
         +-- DataDirectoryInUse    another server uses it
 
@@ -26,6 +27,10 @@ class ArchiveError(Exception):
 
 class IndexUnavailable(ArchiveError):
     """The database of the index cannot be used; the text names it, without its password, and says what to do."""
+
+
+class IndexDamaged(IndexUnavailable):
+    """SQLite says of the file that keeps the index that it is no database, or malformed."""
 
 
 class InvalidUID(ArchiveError):
@@ -52,6 +57,10 @@ class StorageError(ArchiveError):
     """The disk refused an operation, or is not trusted any more because it did."""
 
 
+class NotRecordable(ArchiveError):
+    """The database of the index does not take what a data set says; nothing was recorded of it, and never will be."""
+
+
 class InvalidFile(ArchiveError):
     """A file is not in the DICOM file format (PS3.10 7)."""
 
@@ -62,6 +71,21 @@ class DataDirectoryError(ArchiveError):
 
 class DataDirectoryInUse(DataDirectoryError):
     """Another server has locked the data directory."""
+
+
+def cause_of(error: BaseException) -> str:
+    """Why a database failed, in one line that may be logged: without statements and values, which may name patients.
+
+    Args:
+        error: ours, or a driver's.
+    """
+    if isinstance(error, ArchiveError):
+        return str(error)
+    name = type(error).__name__
+    if not any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
+        return name
+    first = str(error).strip().partition("\n")[0]
+    return f"{name}: {first}" if first else name
 
 
 def storage_error(error: OSError, doing: str) -> OutOfStorage | StorageError:

@@ -191,7 +191,7 @@ class Publisher:
         )
 
     def withdraw(self, publication: Publication) -> None:
-        """Its SOP Instance UID is held under another study or series, and stays there. Never raises.
+        """The index holds its SOP Instance UID under another study or series, or does not take it. Never raises.
 
         What was stored under that path before, which no index knows, is left to whoever looks for such files.
         """

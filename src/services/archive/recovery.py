@@ -15,12 +15,19 @@ from msgspec import Struct
 
 from services.archive.committer import Record
 from services.archive.data_directory import CLAIM, DataDirectory, Repair, prefix_of
-from services.archive.errors import ArchiveError, DataDirectoryError
+from services.archive.errors import ArchiveError, DataDirectoryError, NotRecordable, cause_of
 from services.archive.index.entry import Recorded
 from services.archive.rescan import Rescanned, rescan
 
 BATCH = 64
 """Instances recorded in one transaction."""
+
+
+class _Results(Struct):
+    """What became of some instances: how many were taken back, and why the index refused those under some names."""
+
+    taken_back: int = 0
+    refused: dict[str, str] = {}
 
 
 class _Found(Struct, frozen=True):
@@ -81,9 +88,10 @@ def recover(
                 continue
             _forget(directory, name)
             unfinished += not name.endswith(CLAIM)
-        taken_back = _record(directory, in_place, record)
-        published += len(in_place)
-        elsewhere += taken_back
+        results = _record(directory, in_place, record)
+        unreadable += [f".incoming/{name}: {why}" for name, why in results.refused.items()]
+        published += len(in_place) - len(results.refused)
+        elsewhere += results.taken_back
     return Repair(published, unfinished, elsewhere, tuple(unreadable))
 
 
@@ -130,10 +138,11 @@ def _exists(directory: DataDirectory, path: str) -> bool:
     return True
 
 
-def _record(directory: DataDirectory, found: Sequence[_Found], record: Record) -> int:
-    """Make instances durable, record them, and remove their journal entries; says how many were taken back."""
+def _record(directory: DataDirectory, found: Sequence[_Found], record: Record) -> _Results:
+    """Make instances durable, record them, and remove their journal entries but those that the index refuses."""
+    done = _Results()
     if not found:
-        return 0
+        return done
     instances = [each.instance for each in found]
     try:
         for path in _to_sync(instances):
@@ -141,16 +150,19 @@ def _record(directory: DataDirectory, found: Sequence[_Found], record: Record) -
         results = record(instances)
     except Exception as error:
         raise DataDirectoryError(
-            f"{len(found)} instances that an earlier server left in {directory.path} could not be recorded: {error}; "
+            f"{len(found)} instances that an earlier server left in {directory.path} could not be recorded: "
+            f"{cause_of(error)}; "
             "they wait in .incoming: see that the database of the index can be used, and start again"
         ) from error
-    taken_back = 0
     for each, result in zip(found, results, strict=True):
+        if isinstance(result, NotRecordable):
+            done.refused[each.name] = f"{each.instance.path}: {result}"
+            continue
         if result is Recorded.ELSEWHERE:
             os.unlink(each.instance.path, dir_fd=directory.root_fd)
-            taken_back += 1
+            done.taken_back += 1
         _forget(directory, each.name)
-    return taken_back
+    return done
 
 
 def _to_sync(instances: Sequence[Rescanned]) -> Iterator[str]:

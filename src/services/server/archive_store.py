@@ -16,6 +16,7 @@ from services.archive.errors import (
     InstanceTooLarge,
     InvalidUID,
     MissingUID,
+    NotRecordable,
     OutOfStorage,
     StorageError,
     UIDMismatch,
@@ -33,6 +34,7 @@ _STATUS: dict[type[ArchiveError], int] = {
     MissingUID: status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
     InvalidUID: status.INVALID_SOP_INSTANCE,
     InvalidDataSet: status.CANNOT_UNDERSTAND,
+    NotRecordable: status.CANNOT_UNDERSTAND,
 }
 
 

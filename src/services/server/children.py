@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from services.archive.data_directory import DataDirectory
 from services.archive.errors import ArchiveError, IndexUnavailable
-from services.archive.index.entry import Indexable, Recorded
+from services.archive.index.entry import Indexable, Result
 from services.archive.index.remote import RemoteWriter
 from services.server.channel import Channel, Message, pair
 from services.server.config import Config
@@ -162,7 +162,7 @@ class IndexWriterProcess(_Child):
         self._control: socket.socket | None = None
         self._own: RemoteWriter | None = None
 
-    def record(self, batch: Sequence[Indexable]) -> Sequence[Recorded]:
+    def record(self, batch: Sequence[Indexable]) -> Sequence[Result]:
         """Have it record for the supervisor itself (`archive.committer.Record`); it waits, so call it in a thread.
 
         Raises:

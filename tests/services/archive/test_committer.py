@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from sqlite3 import OperationalError
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from archive_samples import (
 )
 from services.archive.committer import LARGEST_BATCH, Committer, Durability, Record
 from services.archive.data_directory import DataDirectory
-from services.archive.errors import OutOfStorage, StorageError
+from services.archive.errors import NotRecordable, OutOfStorage, StorageError
 from services.archive.index.entry import Recorded
 from services.archive.publish import Duplicates, Outcome, Publication, Publisher
 from services.archive.volume import Volume
@@ -288,18 +289,29 @@ def test_an_error_of_a_directory_sync_fails_all_that_lie_there(room: Room) -> No
 
 def test_a_record_that_fails_fails_the_batch_and_keeps_the_journal(room: Room) -> None:
     def record(_batch: Sequence[Publication]) -> list[Recorded]:
-        raise RuntimeError("database is locked")
+        raise OperationalError("database is locked\nDETAIL: the name of a patient")
 
     publication = room.publication("1/2/3.dcm")
     name = publication.name
     room.committer(record=record).commit([publication])
     assert isinstance(publication.error, StorageError)
-    assert "could not record 1/2/3.dcm: database is locked" in str(publication.error)
+    assert str(publication.error) == (
+        "the index could not take the instance: OperationalError: database is locked (1/2/3.dcm)"
+    )
     assert leftovers(room.path) == [name]
     assert instances(room.path) == ["1/2/3.dcm"]
     room.directory.close()
     room.directory = DataDirectory.open(room.path)
     assert room.directory.repair.published == 1
+
+
+def test_what_the_index_refuses_leaves_its_place(room: Room) -> None:
+    refused = NotRecordable("it does not take that")
+    bad, good = room.publication("1/2/bad.dcm"), room.publication("1/2/good.dcm")
+    room.committer(record=lambda batch: [refused, Recorded.NEW]).commit([bad, good])
+    assert (bad.error, good.error) == (refused, None)
+    assert instances(room.path) == ["1/2/good.dcm"]
+    assert leftovers(room.path) == []
 
 
 def test_only_what_was_published_is_recorded(room: Room) -> None:

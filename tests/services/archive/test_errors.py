@@ -2,10 +2,11 @@
 
 import errno
 import os
+from sqlite3 import IntegrityError, OperationalError
 
 import pytest
 
-from services.archive.errors import OutOfStorage, StorageError, storage_error
+from services.archive.errors import IndexUnavailable, OutOfStorage, StorageError, cause_of, storage_error
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -18,3 +19,21 @@ def test_no_room(number: int) -> None:
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.EMFILE, errno.EXDEV])
 def test_everything_else_is_the_disk(number: int) -> None:
     assert isinstance(storage_error(OSError(number, os.strerror(number)), "sync"), StorageError)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (IndexUnavailable("it is not there"), "it is not there"),
+        (OperationalError("database is locked"), "OperationalError: database is locked"),
+        (
+            OperationalError("deadlock detected\nCONTEXT: the name of a patient"),
+            "OperationalError: deadlock detected",
+        ),
+        (OperationalError(""), "OperationalError"),
+        (IntegrityError("the name of a patient"), "IntegrityError"),
+        (ValueError("the name of a patient"), "ValueError"),
+    ],
+)
+def test_causes_name_no_patient(error: Exception, cause: str) -> None:
+    assert cause_of(error) == cause

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from sqlite3 import OperationalError
 
 import pytest
 
@@ -17,20 +18,20 @@ from archive_samples import (
     without_hard_links,
 )
 from services.archive.data_directory import CLAIM, REPLACING, DataDirectory, Repair
-from services.archive.errors import DataDirectoryError, StorageError
-from services.archive.index.entry import Indexable, Recorded
+from services.archive.errors import DataDirectoryError, NotRecordable, StorageError
+from services.archive.index.entry import Indexable, Recorded, Result
 from services.archive.recovery import BATCH, journalled, recover
 
 
 class Index:
     """Takes instances, or does not."""
 
-    def __init__(self, answer: Recorded | Exception = Recorded.NEW) -> None:
+    def __init__(self, answer: Result | Exception = Recorded.NEW) -> None:
         self.answer = answer
         self.batches: list[list[str]] = []
 
-    def record(self, batch: Sequence[Indexable]) -> list[Recorded]:
-        if isinstance(self.answer, Exception):
+    def record(self, batch: Sequence[Indexable]) -> list[Result]:
+        if isinstance(self.answer, Exception) and not isinstance(self.answer, NotRecordable):
             raise self.answer
         self.batches.append([instance.path for instance in batch])
         return [self.answer] * len(batch)
@@ -87,14 +88,23 @@ def test_without_the_index_everything_stays_and_the_start_fails(tmp_path: Path, 
         (tmp_path / ".incoming" / f"aa{CLAIM}").write_text(PATH)
     before = leftovers(tmp_path)
     with pytest.raises(
-        DataDirectoryError, match=r"1 instances .* could not be recorded: no database.*start again"
+        DataDirectoryError,
+        match=r"1 instances .* could not be recorded: OperationalError: no database.*start again",
     ):
-        recovered(tmp_path, Index(RuntimeError("no database")))
+        recovered(tmp_path, Index(OperationalError("no database\nwith all its values")))
     assert leftovers(tmp_path) == before
     assert file.exists()
     index = Index()
     assert recovered(tmp_path, index).published == 1
     assert index.batches == [[PATH]]
+
+
+def test_what_the_index_refuses_stays_and_is_named(tmp_path: Path) -> None:
+    file = published(tmp_path)
+    found = recovered(tmp_path, Index(NotRecordable("it does not take that")))
+    assert found == Repair(unreadable=(f".incoming/1-1: {PATH}: it does not take that",))
+    assert leftovers(tmp_path) == ["1-1"]
+    assert file.exists()
 
 
 def test_claims_stand_for_their_paths(tmp_path: Path) -> None:
@@ -172,7 +182,7 @@ def test_rows_come_after_their_files_are_synced(tmp_path: Path, monkeypatch: pyt
 
     index = Index()
 
-    def record(batch: Sequence[Indexable]) -> list[Recorded]:
+    def record(batch: Sequence[Indexable]) -> list[Result]:
         order.append("record")
         return index.record(batch)
 
@@ -188,7 +198,7 @@ def test_a_replacement_without_hard_links_has_a_journal_entry_too(tmp_path: Path
     store_one(tmp_path, data_set(), disk=disk)
     failing_index = Index(RuntimeError("no database"))
     other = data_set(pixels=b"\7" * 128)
-    with pytest.raises(StorageError, match="could not record"):
+    with pytest.raises(StorageError, match="the index could not take the instance"):
         store_one(
             tmp_path, other, disk=disk, duplicates="replace", record=failing_index.record, durability="power"
         )

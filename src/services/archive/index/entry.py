@@ -15,6 +15,7 @@ from msgspec.json import Encoder
 from pydicom.datadict import dictionary_VR
 
 from services import normal_forms
+from services.archive.errors import NotRecordable
 from services.archive.index.items import items_of
 from services.archive.index_attributes import (
     IMAGE_ATTRIBUTES,
@@ -73,6 +74,9 @@ class Recorded(Enum):
     KNOWN = "known"
     ELSEWHERE = "elsewhere"
 
+
+Result: TypeAlias = Recorded | NotRecordable
+"""What became of an instance that the index was told of, or why nothing will."""
 
 Row: TypeAlias = dict[str, Any]
 """Column to value, without `id`, references to other rows and counts."""
@@ -242,7 +246,7 @@ def _reader(tag: int) -> _Read:
     if takes_character_sets(vr):
         return lambda value, sets, big_endian: stripped(_text(value, sets))
     if vr == "UI":
-        return lambda value, sets, big_endian: uid_value(value)
+        return lambda value, sets, big_endian: uid_value(value).replace("\0", " ")
     return lambda value, sets, big_endian: stripped(_text(value, ("",)))
 
 

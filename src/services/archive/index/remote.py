@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 from msgspec import DecodeError, Struct, msgpack
 
-from services.archive.errors import IndexUnavailable
-from services.archive.index.entry import Entry, Indexable, InstanceRow, Recorded
+from services.archive.errors import IndexUnavailable, NotRecordable, cause_of
+from services.archive.index.entry import Entry, Indexable, InstanceRow, Recorded, Result
 
 LONGEST_FRAME = 64 << 20
 """Bytes. A batch has 64 instances at most, and what is kept of one has bounds (`archive.kept_values`)."""
@@ -26,11 +26,14 @@ LONGEST_FRAME = 64 << 20
 DEADLINE = 60.0
 """Seconds for the answer to a batch: a disk may stall, and SQLite waits half of that for others."""
 
+_ASK_AGAIN = 1.0
+"""Seconds until another socket is asked for again."""
+
 _LENGTH = struct.Struct("!I")
 _READ_AT_ONCE = 1 << 18
 _RECORDED = tuple(Recorded)
 
-Outcome: TypeAlias = Sequence[Recorded] | Exception
+Outcome: TypeAlias = Sequence[Result] | Exception
 """What became of each instance of a batch, or why nobody knows."""
 
 
@@ -65,7 +68,7 @@ class Told(Struct, array_like=True, gc=False):
 
 _encode = msgpack.Encoder().encode
 _decode_request = msgpack.Decoder(list[Told]).decode
-_decode_reply = msgpack.Decoder(list[int] | str).decode
+_decode_reply = msgpack.Decoder(list[int | str] | str).decode
 
 
 class Frames:
@@ -110,8 +113,10 @@ def batch_of(message: bytes) -> list[Told]:
 def reply_of(outcome: Outcome) -> bytes:
     """The frame that answers a batch."""
     if isinstance(outcome, Exception):
-        return _frame(_encode(str(outcome) or type(outcome).__name__))
-    return _frame(_encode([_RECORDED.index(each) for each in outcome]))
+        return _frame(_encode(cause_of(outcome)))
+    return _frame(
+        _encode([str(each) if isinstance(each, NotRecordable) else _RECORDED.index(each) for each in outcome])
+    )
 
 
 def outcome_of(message: bytes) -> Outcome:
@@ -120,7 +125,9 @@ def outcome_of(message: bytes) -> Outcome:
         answer = _decode_reply(message)
     except DecodeError as error:
         return IndexUnavailable(f"the process that writes the index answered nonsense: {error}")
-    return IndexUnavailable(answer) if isinstance(answer, str) else [_RECORDED[each] for each in answer]
+    if isinstance(answer, str):
+        return IndexUnavailable(answer)
+    return [NotRecordable(each) if isinstance(each, str) else _RECORDED[each] for each in answer]
 
 
 def _frame(message: bytes) -> bytes:
@@ -147,7 +154,7 @@ class RemoteWriter:
         before, self._sock = self._sock, sock
         _shut_down(before)  # whoever waits for an answer gets none
 
-    def record(self, batch: Sequence[Indexable]) -> Sequence[Recorded]:
+    def record(self, batch: Sequence[Indexable]) -> Sequence[Result]:
         """As `IndexWriter.record`.
 
         Raises:
@@ -160,7 +167,8 @@ class RemoteWriter:
                 outcome = _exchange(sock, request)
             except (OSError, ValueError) as error:
                 _shut_down(sock)  # an answer that comes late would be taken for that to the next batch
-                self._lost()
+                if self._sock is sock:
+                    self._lost()
                 raise _gone() from error
         if isinstance(outcome, Exception):
             raise outcome
@@ -185,6 +193,7 @@ class RemoteLoopWriter:
         self._waiting: deque[tuple[float, Callable[[Outcome], None]]] = deque()  # since when, and who
         self._watch: asyncio.TimerHandle | None = None
         self._sock: socket.socket | None = None
+        self._asked = 0.0
         self._frames = Frames()
         self._unsent = bytearray()
         self.use(sock)
@@ -199,12 +208,13 @@ class RemoteLoopWriter:
     def submit(self, batch: Sequence[Indexable], done: Callable[[Outcome], None]) -> None:
         """Have a batch recorded; `done` is called once, in the loop, perhaps before this returns."""
         if self._sock is None:
+            self._ask_again()
             done(_gone())
             return
+        request = request_of(batch)
         self._waiting.append((self._loop.time(), done))
         if self._watch is None:
             self._watch = self._loop.call_later(DEADLINE, self._watch_over)
-        request = request_of(batch)
         sent = 0
         if not self._unsent:
             try:
@@ -258,6 +268,8 @@ class RemoteLoopWriter:
 
     def _take(self, data: bytes) -> None:
         for message in self._frames.feed(data):
+            if not self._waiting:
+                raise ValueError("an answer that nobody waits for")
             _, done = self._waiting.popleft()
             done(outcome_of(message))
 
@@ -273,7 +285,14 @@ class RemoteLoopWriter:
 
     def _is_lost(self) -> None:
         self._let_go()
+        self._asked = self._loop.time()
         self._lost()
+
+    def _ask_again(self) -> None:
+        """The socket that was asked for may have been lost on its way."""
+        if self._loop.time() - self._asked >= _ASK_AGAIN:
+            self._asked = self._loop.time()
+            self._lost()
 
     def _let_go(self) -> None:
         """There is nobody who writes, for now."""

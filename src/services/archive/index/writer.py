@@ -6,6 +6,7 @@ above it. Everything is done in one order in every transaction, from the top dow
 never wait for each other in a circle.
 """
 
+import random
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,11 +15,22 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from services.archive.index.entry import Entry, Indexable, Recorded
+from services.archive.errors import NotRecordable, cause_of
+from services.archive.index.entry import Entry, Indexable, Recorded, Result
 from services.archive.index.statements import INSTANCE_COLUMNS, Statement, Statements, list_item, list_pattern
 
 _REMEMBERED = 4096
 """Series whose rows are known by heart; beyond that all are forgotten."""
+
+_TRIES = 8
+_PAUSE = 0.01
+"""Seconds after the first try that another writer crossed, at most; as many more after each further one."""
+
+_CROSSED = ("40P01", "40001")
+"""SQLSTATE of a deadlock and of a serialization failure: rolled back, and worth another try."""
+
+_REFUSALS = frozenset({"DataError", "IntegrityError", "ProgrammingError"})
+"""Classes of the DB-API (PEP 249) for what lies in what was said, not in the database."""
 
 
 class Connection(Protocol):
@@ -81,8 +93,10 @@ class IndexWriter:
             self._connection = self._database.connect_writer()
             self._cursor = self._connection.cursor()
 
-    def record(self, batch: Sequence[Indexable]) -> list[Recorded]:
+    def record(self, batch: Sequence[Indexable]) -> list[Result]:
         """Make rows for instances, or see that they are there; all of them or none.
+
+        Where the database refuses a batch for what one of its instances says, each is recorded by itself.
 
         Args:
             batch: published instances; of several with one SOP Instance UID in different series the first counts.
@@ -91,17 +105,16 @@ class IndexWriter:
             what became of each, in the order of the batch. It is as durable as the database is told to be.
 
         Raises:
-            Exception: the driver's; whether the batch is recorded is unknown then, but all or nothing of it is.
+            Exception: the driver's; whether the batch is recorded is unknown then.
         """
         entries = [Entry.of(source) for source in batch]
         try:
-            return self._transaction(entries)
-        except _RowsForNothing:
-            return self._transaction(entries)
-        except Exception:
-            if self._connection is not None or self._database.is_sqlite:
+            return self._record(entries)
+        except Exception as error:
+            if not _is_refusal(error):
                 raise
-            return self._transaction(entries)  # the connection was lost
+        # Rows that were known may have gone, so that one that is alone has a second try, too.
+        return [self._record_alone(entry) for entry in entries]
 
     def close(self) -> None:
         """Close the connection; the next batch opens another."""
@@ -110,7 +123,30 @@ class IndexWriter:
         if connection is not None:
             connection.close()
 
-    def _transaction(self, entries: Sequence[Entry]) -> list[Recorded]:
+    def _record_alone(self, entry: Entry) -> Result:
+        try:
+            return self._record([entry])[0]
+        except Exception as error:
+            if not _is_refusal(error):
+                raise
+            return NotRecordable(f"the index does not take what its data set says: {cause_of(error)}")
+
+    def _record(self, entries: Sequence[Entry]) -> list[Result]:
+        """Record in one transaction, and again where another writer was in the way or the connection was lost."""
+        was_lost = False
+        for attempt in range(1, _TRIES):
+            try:
+                return self._transaction(entries)
+            except Exception as error:
+                if _has_crossed(error):
+                    time.sleep(random.uniform(0, _PAUSE * attempt))
+                elif was_lost or self._connection is not None or self._database.is_sqlite:
+                    raise
+                else:
+                    was_lost = True
+        return self._transaction(entries)
+
+    def _transaction(self, entries: Sequence[Entry]) -> list[Result]:
         self.connect()
         execute = self._cursor.execute
         try:
@@ -140,7 +176,7 @@ class IndexWriter:
 
     # -- inside a transaction
 
-    def _record_all(self, entries: Sequence[Entry]) -> list[Recorded]:
+    def _record_all(self, entries: Sequence[Entry]) -> list[Result]:
         if len(entries) == 1:
             entry = entries[0]
             known = self._series.get((entry.study_instance_uid, entry.series_instance_uid))
@@ -159,7 +195,9 @@ class IndexWriter:
                     made.discard(series.id)
         if made:
             raise _RowsForNothing
-        self._add_sop_classes(entries, results)
+        for index, entry in enumerate(entries):
+            if results[index] is Recorded.NEW:
+                more.add_sop_class(self._studies[entry.study_instance_uid], entry.source.sop_class_uid)
         self._count(more)
         return [results[index] for index in range(len(entries))]
 
@@ -182,10 +220,11 @@ class IndexWriter:
         """The way of nearly all: one instance of a series that is known."""
         result = self._insert(entry, series)
         if result is Recorded.NEW:
-            say, execute, study = self._say, self._cursor.execute, series.study
+            study = series.study
             if entry.source.sop_class_uid not in study.sop_classes:
-                self._add(say.add_sop_class, study.id, study.sop_classes, entry.source.sop_class_uid)
-            execute(say.count_series.sql, (1, series.id))
+                study.sop_classes.add(entry.source.sop_class_uid)
+                self._add(self._say.add_sop_class, study.id, entry.source.sop_class_uid)
+            self._cursor.execute(self._say.count_series.sql, (1, series.id))
         return result
 
     def _insert(self, entry: Entry, series: _Series) -> Recorded:
@@ -222,8 +261,8 @@ class IndexWriter:
             if is_new:
                 made.add(row_id)
                 more.add_series(study)
-            if row["modality"] and row["modality"] not in study.modalities:
-                self._add(self._say.add_modality, study.id, study.modalities, row["modality"])
+            if row["modality"]:
+                more.add_modality(study, row["modality"])
         return made
 
     def _make_studies(self, first: dict[str, Entry], more: "_Counts") -> None:
@@ -260,26 +299,22 @@ class IndexWriter:
         assert row is not None, "neither inserted nor there"
         return row[0], is_new
 
-    def _add_sop_classes(self, entries: Sequence[Entry], results: dict[int, Recorded]) -> None:
-        for index, entry in enumerate(entries):
-            if results[index] is Recorded.NEW:
-                study = self._studies[entry.study_instance_uid]
-                if entry.source.sop_class_uid not in study.sop_classes:
-                    self._add(
-                        self._say.add_sop_class, study.id, study.sop_classes, entry.source.sop_class_uid
-                    )
-
-    def _add(self, statement: Statement, study: int, known: set[str], value: str) -> None:
+    def _add(self, statement: Statement, study: int, value: str) -> None:
         values = {"key": study, "value": list_item(value), "pattern": list_pattern(value)}
         self._cursor.execute(statement.sql, statement.parameters(values))
-        known.add(value)
 
     def _count(self, more: "_Counts") -> None:
+        """Change the rows that other writers change too, from the top down: no two wait for each other."""
         execute, say = self._cursor.execute, self._say
         for row_id, counts in sorted(more.patients.items()):
             execute(say.count_patient.sql, (*counts, row_id))
-        for row_id, count in sorted(more.studies.items()):
-            execute(say.count_study.sql, (count, row_id))
+        for row_id in sorted({*more.modalities, *more.sop_classes, *more.studies}):
+            for modality in more.modalities[row_id]:
+                self._add(say.add_modality, row_id, modality)
+            for sop_class in more.sop_classes[row_id]:
+                self._add(say.add_sop_class, row_id, sop_class)
+            if row_id in more.studies:
+                execute(say.count_study.sql, (more.studies[row_id], row_id))
         for row_id, count in sorted(more.series.items()):
             execute(say.count_series.sql, (count, row_id))
 
@@ -290,12 +325,24 @@ class IndexWriter:
 
 class _Counts:
     """What a transaction adds to the counts, by row: studies and series of a patient, series of a study, instances of
-    a series."""
+    a series; and to the lists of studies."""
 
     def __init__(self) -> None:
         self.patients: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         self.studies: dict[int, int] = defaultdict(int)
         self.series: dict[int, int] = defaultdict(int)
+        self.modalities: dict[int, list[str]] = defaultdict(list)
+        self.sop_classes: dict[int, list[str]] = defaultdict(list)
+
+    def add_modality(self, study: _Study, value: str) -> None:
+        if value not in study.modalities:
+            study.modalities.add(value)
+            self.modalities[study.id].append(value)
+
+    def add_sop_class(self, study: _Study, value: str) -> None:
+        if value not in study.sop_classes:
+            study.sop_classes.add(value)
+            self.sop_classes[study.id].append(value)
 
     def add_series(self, study: _Study) -> None:
         self.patients[study.patient][1] += 1
@@ -303,6 +350,18 @@ class _Counts:
 
     def add_instance(self, series: _Series) -> None:
         self.series[series.id] += 1
+
+
+def _has_crossed(error: Exception) -> bool:
+    """Whether another writer was in the way, so that everything was rolled back."""
+    return isinstance(error, _RowsForNothing) or getattr(error, "sqlstate", None) in _CROSSED
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the database, or what prepares its rows, does not take what an instance says."""
+    if isinstance(error, (ValueError, OverflowError)):
+        return True
+    return any(kind.__name__ in _REFUSALS for kind in type(error).__mro__)
 
 
 def _by_uid(entries: Sequence[Entry]) -> Iterable[int]:

@@ -102,11 +102,8 @@ class WriterProcess:
         try:
             results = self._writer.record([told for _, instances in batch for told in instances])
         except Exception as error:
-            if len(batch) > 1:
-                for request in batch:  # what one of them says may be at fault
-                    self._commit([request])
-                return
-            batch[0][0].answer(reply_of(error))
+            for client, _ in batch:
+                client.answer(reply_of(error))
             return
         at = 0
         for client, instances in batch:

@@ -5,11 +5,13 @@ instance was stored is not in its file; that of the reindexing takes its place.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import Struct
 
 from services.archive.data_directory import DataDirectory
-from services.archive.errors import ArchiveError
+from services.archive.errors import ArchiveError, NotRecordable
+from services.archive.index.damage import find_damage, move_aside
 from services.archive.index.entry import Recorded
 from services.archive.index.writer import Connects, IndexWriter
 from services.archive.maintenance.one_transaction import OneTransaction
@@ -34,6 +36,36 @@ class Reindexed(Struct, frozen=True):
     studies: int
     instances: int
     problems: int
+
+
+class SetAside(Struct, frozen=True):
+    """A damaged index that made room for a new one.
+
+    Attributes:
+        file: where it was.
+        kept: where it is.
+        damage: what SQLite says of it.
+    """
+
+    file: Path
+    kept: Path
+    damage: str
+
+    def __str__(self) -> str:
+        return f"{self.file} was damaged ({self.damage}); it is kept as {self.kept}"
+
+
+def set_damaged_aside(file: Path | None) -> SetAside | None:
+    """Move an embedded index away if SQLite finds it damaged, so that a new one can be made. Blocks.
+
+    Args:
+        file: which nobody has open; None for an index in PostgreSQL, which is never moved.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    damage = "" if file is None else find_damage(file)
+    return SetAside(file, move_aside(file), damage) if file is not None and damage else None
 
 
 def reindex(
@@ -102,6 +134,8 @@ def _record(transaction: OneTransaction, portion: list[Rescanned | Problem], on_
             instances.append(each)
     results = transaction.writer.record(instances) if instances else []
     for instance, result in zip(instances, results, strict=True):
-        if result is Recorded.ELSEWHERE:
+        if isinstance(result, NotRecordable):
+            on_problem(Problem(instance.path, str(result)))
+        elif result is Recorded.ELSEWHERE:
             on_problem(Problem(instance.path, "its SOP Instance UID is held under another study or series"))
     return sum(result is Recorded.NEW for result in results)

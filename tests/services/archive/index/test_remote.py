@@ -4,12 +4,13 @@ import asyncio
 import socket
 import threading
 from collections.abc import Sequence
+from sqlite3 import OperationalError
 
 import pytest
 
 from index_samples import Sample, sample
 from loops import LoopFactory, run
-from services.archive.errors import IndexUnavailable
+from services.archive.errors import IndexUnavailable, NotRecordable
 from services.archive.index.entry import Entry, Recorded
 from services.archive.index.remote import (
     LONGEST_FRAME,
@@ -48,11 +49,20 @@ def test_results_arrive_as_they_were(outcome: list[Recorded]) -> None:
 
 
 def test_a_failure_arrives_as_its_text() -> None:
-    [message] = Frames().feed(reply_of(OSError("the disk is full")))
+    [message] = Frames().feed(reply_of(OperationalError("database or disk is full")))
     outcome = outcome_of(message)
     assert isinstance(outcome, IndexUnavailable)
-    assert str(outcome) == "the disk is full"
+    assert str(outcome) == "OperationalError: database or disk is full"
     assert isinstance(outcome_of(b"\xc1"), IndexUnavailable)
+
+
+def test_a_refusal_arrives_beside_results() -> None:
+    [message] = Frames().feed(reply_of([Recorded.NEW, NotRecordable("it does not take that")]))
+    outcome = outcome_of(message)
+    assert isinstance(outcome, list)
+    assert outcome[0] is Recorded.NEW
+    assert isinstance(outcome[1], NotRecordable)
+    assert str(outcome[1]) == "it does not take that"
 
 
 def test_frames_are_put_together_from_any_pieces() -> None:
@@ -104,7 +114,7 @@ def test_a_thread_that_gets_no_answer_says_so_and_goes_on_with_the_next_socket()
 def test_a_failure_there_is_raised_here() -> None:
     ours, theirs = socket.socketpair()
     writer = RemoteWriter(ours, lambda: None)
-    theirs.sendall(reply_of(ValueError("no such table")))
+    theirs.sendall(reply_of(OperationalError("no such table")))
     with pytest.raises(IndexUnavailable, match="no such table"):
         writer.record(BATCH)
     writer.close()
@@ -181,6 +191,40 @@ def test_whoever_waits_in_the_loop_learns_that_nobody_writes(loop_factory: LoopF
         writer.finish()
         assert outcomes[2] == [Recorded.NEW, Recorded.NEW]
         next_theirs.close()
+
+    run(main(), loop_factory)
+
+
+def test_an_answer_that_nobody_waits_for_ends_the_connection(loop_factory: LoopFactory) -> None:
+    async def main() -> None:
+        lost = asyncio.Event()
+        ours, theirs = socket.socketpair()
+        writer = RemoteLoopWriter(ours, lost.set)
+        theirs.sendall(reply_of([Recorded.NEW]))
+        await asyncio.wait_for(lost.wait(), 10)
+        outcomes: list[Outcome] = []
+        writer.submit(BATCH, outcomes.append)
+        assert isinstance(outcomes[0], IndexUnavailable)
+        theirs.close()
+
+    run(main(), loop_factory)
+
+
+def test_another_socket_is_asked_for_again(
+    loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        asked: list[bool] = []
+        lost = asyncio.Event()
+        ours, theirs = socket.socketpair()
+        writer = RemoteLoopWriter(ours, lambda: (asked.append(True), lost.set()))
+        theirs.close()
+        await asyncio.wait_for(lost.wait(), 10)
+        writer.submit(BATCH, lambda outcome: None)
+        assert asked == [True], "at most once a second"
+        monkeypatch.setattr("services.archive.index.remote._ASK_AGAIN", 0.0)
+        writer.submit(BATCH, lambda outcome: None)
+        assert asked == [True, True]
 
     run(main(), loop_factory)
 

@@ -1,12 +1,14 @@
 """What the writer makes of instances, on both databases."""
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
 
-from index_samples import CT_IMAGE_STORAGE, sample
+from index_samples import CT_IMAGE_STORAGE, Sample, sample
+from services.archive.errors import NotRecordable
 from services.archive.index.database import Database
 from services.archive.index.entry import Indexable, Recorded
 from services.archive.index.schema import instances, patients, series, studies
@@ -160,6 +162,116 @@ def test_a_transaction_that_fails_leaves_nothing_behind(database: Database, writ
         writer.record([sample("1.6", "1.3.9"), Broken()])
     assert [row[0] for row in counts_of(database)] == ["", "1.2", "1.3"]
     assert writer.record([sample("1.6", "1.3.9")]) == [NEW], "what was made in vain is not remembered"
+    assert_counts_are_true(database)
+
+
+def refusing(uid: str, **values: Any) -> Sample:
+    """An instance whose size no database takes."""
+    return replace(sample(uid, **values), size=1 << 70)
+
+
+def test_what_is_refused_is_refused_alone(database: Database, writer: IndexWriter) -> None:
+    first, bad, last = writer.record([sample("1.4"), refusing("1.5"), sample("1.6")])
+    assert first is last is NEW
+    assert isinstance(bad, NotRecordable)
+    assert str(bad).startswith("the index does not take what its data set says: ")
+    (alone,) = writer.record([refusing("1.7")])
+    assert isinstance(alone, NotRecordable)
+    assert counts_of(database) == [("", 1, 1), ("1.2", 1), ("1.3", 2)]
+    assert_counts_are_true(database)
+
+
+@pytest.mark.parametrize("keyword", ["FrameOfReferenceUID", "PatientName", "SeriesDescription", "StudyID"])
+def test_a_nul_inside_a_value_is_taken(database: Database, writer: IndexWriter, keyword: str) -> None:
+    assert writer.record([sample("1.4", **{keyword: "1.2\0.3"})]) == [NEW]
+
+
+def test_a_row_that_is_known_may_have_gone(database: Database, writer: IndexWriter) -> None:
+    writer.record([sample("1.4")])
+    with database.engine.begin() as connection:
+        for table in (instances, series, studies, patients):
+            connection.execute(table.delete())
+    assert writer.record([sample("1.5")]) == [NEW]
+    assert_counts_are_true(database)
+
+
+class Watched:
+    """A database whose connection notes the tables that are updated."""
+
+    def __init__(self, database: Database) -> None:
+        self.is_sqlite = database.is_sqlite
+        self.updated: list[str] = []
+        self._connection = database.connect_writer()
+        self._cursor = self._connection.cursor()
+
+    def connect_writer(self) -> "Watched":
+        return self
+
+    def cursor(self) -> "Watched":
+        return self
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @property
+    def rowcount(self) -> int:
+        count: int = self._cursor.rowcount
+        return count
+
+    def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
+        if sql.startswith("UPDATE "):
+            self.updated.append(sql.split()[1])
+        return self._cursor.execute(sql, parameters)
+
+
+def test_rows_are_changed_from_the_top_down(database: Database, writer: IndexWriter) -> None:
+    """Otherwise one writer that has a study's row waits for a patient's, and another the other way round."""
+    writer.record([sample(f"1.4.{n}", f"1.3.{n}", f"1.2.{n}", PatientID="P", Modality="CT") for n in (1, 2)])
+    watched = Watched(database)
+    second = IndexWriter(watched)
+    second.record(
+        [
+            sample(
+                f"1.5.{n}",
+                f"1.3.{n}{n}",
+                f"1.2.{n}",
+                PatientID="P",
+                Modality="MR",
+                sop_class=MR_IMAGE_STORAGE,
+            )
+            for n in (2, 1)
+        ]
+    )
+    second.close()
+    assert watched.updated == ["patients"] + ["studies"] * 6 + ["series"] * 2
+
+
+class Crossed(Exception):
+    sqlstate = "40P01"
+
+
+class Unlucky(IndexWriter):
+    """Another writer is in the way, some times."""
+
+    def __init__(self, database: Database, times: int) -> None:
+        super().__init__(database)
+        self.left = times
+
+    def _record_all(self, entries: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise Crossed("deadlock detected")
+        return super()._record_all(entries)
+
+
+def test_whoever_was_crossed_tries_again(database: Database) -> None:
+    writer = Unlucky(database, 5)
+    assert writer.record([sample("1.4"), sample("1.5")]) == [NEW, NEW]
+    writer.close()
+    hopeless = Unlucky(database, 1000)
+    with pytest.raises(Crossed):
+        hopeless.record([sample("1.6")])
+    hopeless.close()
     assert_counts_are_true(database)
 
 

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from sqlite3 import OperationalError
 from typing import cast
 
 import pytest
 
 from index_samples import Sample, sample
-from services.archive.index.entry import Indexable, Recorded
+from services.archive.errors import NotRecordable
+from services.archive.index.entry import Indexable, Recorded, Result
 from services.archive.index.index import Index
 from services.archive.index.remote import Frames, Outcome, RemoteWriter, outcome_of, request_of
 from services.archive.index.writer import IndexWriter
@@ -47,18 +49,19 @@ def writing(writer: object) -> Iterator[socket.socket]:
 
 
 class FakeWriter:
-    """Fails for the paths it is told to, and notes its batches."""
+    """Refuses the paths it is told to, or fails, and notes its batches."""
 
-    def __init__(self, *bad: str) -> None:
+    def __init__(self, *bad: str, error: Exception | None = None) -> None:
         self.bad = set(bad)
+        self.error = error
         self.batches: list[list[str]] = []
 
-    def record(self, batch: Sequence[Indexable]) -> list[Recorded]:
+    def record(self, batch: Sequence[Indexable]) -> list[Result]:
         paths = [each.path for each in batch]
         self.batches.append(paths)
-        if self.bad & set(paths):
-            raise ValueError("this one cannot be recorded")
-        return [Recorded.NEW] * len(batch)
+        if self.error is not None:
+            raise self.error
+        return [NotRecordable("this one") if path in self.bad else Recorded.NEW for path in paths]
 
 
 def told_at_once(fake: FakeWriter, batches: Sequence[Sequence[Sample]]) -> list[Outcome]:
@@ -94,13 +97,21 @@ def test_one_request_is_never_divided() -> None:
     assert [len(batch) for batch in fake.batches] == [LARGEST_BATCH + 5]
 
 
-def test_what_fails_fails_alone() -> None:
+def test_what_is_refused_is_refused_alone() -> None:
     bad = sample("1.666")
     fake = FakeWriter(bad.path)
-    first, second, third = told_at_once(fake, [[sample("1.1")], [bad], [sample("1.2")]])
+    first, second, third = told_at_once(fake, [[sample("1.1")], [bad, sample("1.3")], [sample("1.2")]])
     assert first == third == [Recorded.NEW]
-    assert str(second) == "this one cannot be recorded"
-    assert [len(batch) for batch in fake.batches] == [3, 1, 1, 1]
+    assert isinstance(second, Sequence)
+    assert isinstance(second[0], NotRecordable)
+    assert (str(second[0]), second[1]) == ("this one", Recorded.NEW)
+    assert [len(batch) for batch in fake.batches] == [4]
+
+
+def test_what_fails_fails_for_all_that_were_committed_with_it() -> None:
+    fake = FakeWriter(error=OperationalError("database is locked"))
+    said = told_at_once(fake, [[sample("1.1")], [sample("1.2")]])
+    assert [str(outcome) for outcome in said] == ["OperationalError: database is locked"] * 2
 
 
 def test_nonsense_costs_its_sender_the_connection_and_nobody_else() -> None:
