@@ -3,6 +3,7 @@
 import importlib
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -41,7 +42,9 @@ def test_the_scp_and_the_scu_talk_to_each_other(tmp_path: Path) -> None:
     scp.write_text(example("SCP(").replace(PORT, port))
     scu.write_text(example("associate(").replace(PORT, port))
     image = str(get_testdata_file("CT_small.dcm"))
-    server = subprocess.Popen([sys.executable, "-u", str(scp)], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-u", str(scp)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         wait_until_open(int(port))
         sent = subprocess.run(
@@ -50,6 +53,8 @@ def test_the_scp_and_the_scu_talk_to_each_other(tmp_path: Path) -> None:
         assert sent.stdout.strip() == f"{image}: status 0000H"
         assert server.stdout is not None
         assert server.stdout.readline().startswith("MY_SCU sent CT 1.3.6.1.4.1.5962.1.1.1.1.1.")
+        server.send_signal(signal.SIGINT)
+        assert server.communicate(timeout=15)[1] == ""
     finally:
         server.kill()
         server.communicate()

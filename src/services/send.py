@@ -6,10 +6,13 @@ many associations are the business of `services.sending`.
 """
 
 import asyncio
+import errno
 import itertools
 import os
 import re
+import struct
 from collections.abc import Collection, Iterable, Iterator
+from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -104,12 +107,16 @@ def read_instance(path: str | os.PathLike[str]) -> InstanceFile:
     """
     name = os.fspath(path)
     with open(name, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            meta = read_file_meta(file)
-            _check(meta)
-        except NotDicom as error:
-            raise type(error)(f"{name}: {error}") from None
+        return _read(name, file)
+
+
+def _read(name: str, file: BinaryIO) -> InstanceFile:
+    size = os.fstat(file.fileno()).st_size
+    try:
+        meta = read_file_meta(file)
+        _check(meta)
+    except NotDicom as error:
+        raise type(error)(f"{name}: {error}") from None
     return InstanceFile(
         path=name,
         sop_class_uid=meta.sop_class_uid,
@@ -207,7 +214,8 @@ async def send_file(
     Raises:
         NotDicom: not a Part 10 file.
         DimseError: 0122H, the peer accepted no context it could go out on.
-        ValueError: it would have to be converted, and cannot be; or its data set has an odd length.
+        ValueError: it would have to be converted, and cannot be; its data set has an odd length; or the file is not
+            what `file` says any more.
         OSError: it cannot be read; where that shows in the middle of a long data set, the association is aborted.
         TimeoutError, AssociationEnded: see `Association.invoke`.
     """
@@ -223,10 +231,11 @@ async def prepare(association: Association, instance: InstanceFile) -> Ready:
         DimseError, ValueError, OSError: see `send_file`.
     """
     context = _context(association, instance)
+    file = _File(instance)
     if context.transfer_syntax != instance.transfer_syntax_uid:
         # Seconds of pydicom for a large one, which other associations need not wait for.
-        return Ready(context, await asyncio.to_thread(_converted, instance, context.transfer_syntax))
-    chunks = _chunks(instance)
+        return Ready(context, await asyncio.to_thread(_converted, instance, file, context.transfer_syntax))
+    chunks = file.chunks()
     if instance.data_set_length % 2:
         if instance.transfer_syntax_uid != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
             raise ValueError(
@@ -260,18 +269,90 @@ async def send_ready(
     )
 
 
-def _chunks(instance: InstanceFile) -> Iterator[bytes]:
-    with open(instance.path, "rb", buffering=0) as file:
-        file.seek(instance.data_set_offset)
-        while chunk := file.read(CHUNK):
+class _File:
+    """The file of an instance, open for as long as anybody has this, and known to be what the instance says.
+
+    Between the question what there is and its answer on the network another version may have taken the place of a
+    file, in another transfer syntax, or a part of it may have been lost.
+    """
+
+    __slots__ = ("_fd", "_instance")
+
+    def __init__(self, instance: InstanceFile) -> None:
+        self._instance = instance
+        self._fd = -1
+        self._fd = os.open(instance.path, os.O_RDONLY | os.O_CLOEXEC)
+        if not self._is_as_described():
+            raise ValueError(
+                f"{instance.path} has changed since it was found, or is damaged: ask again; "
+                "dicom-server verify --deep says which files of an archive are damaged"
+            )
+
+    def __del__(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def _is_as_described(self) -> bool:
+        instance = self._instance
+        if os.fstat(self._fd).st_size != instance.size:
+            return False
+        head = os.pread(self._fd, instance.data_set_offset, 0)
+        if _file_meta_of(instance) in head and _says_offset(head):
+            return True
+        with self.opened() as file:  # of whom we know nothing
+            return _read(instance.path, file) == instance
+
+    def opened(self) -> BinaryIO:
+        """The file from its beginning."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return open(self._fd, "rb", closefd=False)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its data set."""
+        at, end = self._instance.data_set_offset, self._instance.size
+        while at < end:
+            chunk = os.pread(self._fd, min(CHUNK, end - at), at)
+            if not chunk:
+                raise OSError(errno.EIO, "it has become shorter", self._instance.path)
+            at += len(chunk)
             yield chunk
 
 
-def _converted(instance: InstanceFile, transfer_syntax_uid: str) -> bytes:
+_UI = struct.Struct("<HH2sH")
+_PREFIX = bytes.fromhex("4449434d 02000000 554c 0400")
+"""`DICM`, and the header of File Meta Information Group Length (0002,0000), behind the preamble."""
+
+_BEFORE = 128 + len(_PREFIX) + 4  # bytes, with the group length
+
+
+def _file_meta_of(instance: InstanceFile) -> bytes:
+    """The three elements that say what a file is and stand side by side (PS3.10 7.1)."""
+    return (
+        _ui(0x0002, instance.sop_class_uid)
+        + _ui(0x0003, instance.sop_instance_uid)
+        + _ui(0x0010, instance.transfer_syntax_uid)
+    )
+
+
+def _ui(number: int, uid: str) -> bytes:
+    value = uid.encode("latin-1")
+    value += b"\0" * (len(value) % 2)
+    return _UI.pack(0x0002, number, b"UI", len(value)) + value
+
+
+def _says_offset(head: bytes) -> bool:
+    """Whether the data set begins where this ends, going by the group length."""
+    if head[128 : _BEFORE - 4] != _PREFIX:
+        return False
+    return len(head) - _BEFORE == int.from_bytes(head[_BEFORE - 4 : _BEFORE], "little")
+
+
+def _converted(instance: InstanceFile, file: _File, transfer_syntax_uid: str) -> bytes:
     from pydicom import dcmread
 
     try:
-        return encode_dataset(dcmread(instance.path), transfer_syntax_uid)
+        with file.opened() as opened:
+            return encode_dataset(dcmread(opened), transfer_syntax_uid)
     except OSError:
         raise
     except Exception as error:  # pydicom raises whatever the bytes provoke

@@ -17,7 +17,7 @@ from peers import storescp
 from real_files import real_file, real_files
 from scps import Kept, small_files, write_file
 from services import SCP, Storage, associate, contexts_for, read_instance, send_file
-from services.send import CHUNK, CONVERTIBLE, InstanceFile, InvalidFileMeta, NotDicom, contexts_of, plan
+from services.send import CHUNK, CONVERTIBLE, InvalidFileMeta, NotDicom, contexts_of, plan
 from services.sop_classes import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -266,28 +266,89 @@ def test_a_file_that_vanished_costs_no_association(loop_factory: LoopFactory, tm
     run(test(), loop_factory)
 
 
-def test_a_long_file_that_breaks_off_in_the_middle_aborts(
+def test_a_long_file_that_becomes_shorter_on_the_way_aborts(
     loop_factory: LoopFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_file(tmp_path / "a.dcm", data_set(pixels=bytes(3 * CHUNK)), "1.2.3.4.5")
+    path = tmp_path / "a.dcm"
+    write_file(path, data_set(pixels=bytes(3 * CHUNK)), "1.2.3.4.5")
+    pread = os.pread
 
-    def breaking(instance: InstanceFile) -> object:
-        yield bytes(CHUNK)
-        raise OSError("the disk broke")
-
-    monkeypatch.setattr("services.send._chunks", breaking)
+    def cutting(fd: int, size: int, offset: int) -> bytes:
+        if offset > CHUNK:
+            os.truncate(path, CHUNK)
+        return pread(fd, size, offset)
 
     async def test() -> None:
-        file = read_instance(tmp_path / "a.dcm")
+        file = read_instance(path)
         async with SCP("SCP", [Storage(Kept())]).listen(port=0) as port:
-            with pytest.raises(OSError, match="the disk broke"):
+            with pytest.raises(OSError, match=r"it has become shorter.*a\.dcm"):
                 async with associate(
                     HOST, port, called_ae="SCP", calling_ae="SCU", contexts=contexts_for([file])
                 ) as association:
+                    monkeypatch.setattr("services.send.os.pread", cutting)
                     await send_file(association, file)
             assert isinstance(association.ended, AssociationAborted)
 
     run(test(), loop_factory)
+
+
+IMPLICIT_LE = "1.2.840.10008.1.2"
+CHANGES = {
+    "shorter": lambda path: os.truncate(path, path.stat().st_size - 40),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + bytes(2)),
+    "another transfer syntax": lambda path: write_file(path, data_set(), "1.2.3.4.5", IMPLICIT_LE),
+    "another SOP class": lambda path: path.write_bytes(
+        path.read_bytes().replace(CT_IMAGE_STORAGE.encode(), MR_IMAGE_STORAGE.encode())
+    ),
+    "no DICOM file": lambda path: path.write_bytes(b"x" * path.stat().st_size),
+}
+
+
+@pytest.mark.parametrize("pixels", [128, 2 * CHUNK])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_is_another_one_now_is_not_sent(
+    loop_factory: LoopFactory, tmp_path: Path, change: str, pixels: int
+) -> None:
+    path = tmp_path / "a.dcm"
+    write_file(path, data_set(pixels=bytes(pixels)), "1.2.3.4.5")
+    kept = Kept()
+
+    async def test() -> None:
+        file = read_instance(path)
+        CHANGES[change](path)
+        contexts = contexts_for([file])
+        async with (
+            SCP("SCP", [Storage(kept)]).listen(port=0) as port,
+            associate(HOST, port, called_ae="SCP", calling_ae="SCU", contexts=contexts) as association,
+        ):
+            with pytest.raises((ValueError, NotDicom), match=r"a\.dcm"):
+                await send_file(association, file)
+            assert association.ended is None, "nothing of it was sent"
+
+    run(test(), loop_factory)
+    assert kept.instances == []
+
+
+def test_a_file_meta_in_no_usual_order_is_sent_as_it_is(loop_factory: LoopFactory, tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    write_file(path, data_set(), "1.2.3.4.5")
+    whole = path.read_bytes()
+    meta = whole[144 + 14 : len(whole) - len(data_set())]  # without group length and version
+    path.write_bytes(bytes(128) + b"DICM" + meta + data_set())
+    kept = Kept()
+
+    async def test() -> None:
+        file = read_instance(path)
+        async with (
+            SCP("SCP", [Storage(kept)]).listen(port=0) as port,
+            associate(
+                HOST, port, called_ae="SCP", calling_ae="SCU", contexts=contexts_for([file])
+            ) as association,
+        ):
+            assert (await send_file(association, file)).status == status.SUCCESS
+
+    run(test(), loop_factory)
+    assert kept.instances == [("1.2.3.4.5", EXPLICIT_LE, data_set())]
 
 
 def test_a_path_is_read_on_the_way(loop_factory: LoopFactory) -> None:

@@ -375,7 +375,8 @@ class Archive:
         ):
             if _present(scanner.uid(tag), name) != announced:
                 raise UIDMismatch(
-                    f"the data set's {name} is {scanner.uid(tag)[:64]!r}, announced was {announced!r}"
+                    f"{name} differs from the command's: "
+                    f"the data set has {scanner.uid(tag)[:64]!r}, announced was {announced!r}"
                 )
         return (
             _present(scanner.uid(STUDY_INSTANCE_UID), "Study Instance UID"),

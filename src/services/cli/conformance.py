@@ -353,7 +353,13 @@ async def _run(
     try:
         await probe(target)
     except Unreachable as error:
-        fail(str(error), ExitCode.USAGE)
+        from services.cli.hints import hint
+
+        typer.echo(f"error: {printable(str(error))}", err=True)
+        advice = hint(error.__cause__) if error.__cause__ is not None else None
+        if advice is not None:
+            typer.echo(f"hint: {advice}", err=True)
+        raise typer.Exit(int(ExitCode.USAGE)) from None
     if not is_timeout_given:
         target.timeout = target.offer.fitting_timeout
     with progress("testing", len(cases)) as advance:

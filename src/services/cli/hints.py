@@ -27,11 +27,15 @@ _REJECT_HINTS = {
     ),
 }
 
+_NAME_MISMATCHES = (62, 63, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, EMAIL_MISMATCH and IP_ADDRESS_MISMATCH."""
+
 _REFUSED = "nothing listens there: is the server running, and is this its port?"
 _UNREACHABLE = "there is no way to that address: is the network up, and is the address right?"
 _SILENT = "nothing answers: is the address right, and does a firewall let the port through?"
 _UNKNOWN_NAME = "no such host name: is it spelled right, and does the name service know it?"
 _UNTRUSTED = "the certificate is not trusted: name the authority that issued it with --tls-ca"
+_MISNAMED = "connect by a name that the certificate holds"
 _NO_TLS = "does the peer speak TLS on this port? pacs:// is without, dicoms:// with it"
 _CLOSED = (
     "the peer closed the connection without a word: does it speak DICOM on this port, with or without TLS?"
@@ -49,7 +53,7 @@ def hint(error: BaseException) -> str | None:
             cause = error.__cause__
             return _CLOSED if cause is None else hint(cause)
         case ssl.SSLCertVerificationError():
-            return _UNTRUSTED
+            return _MISNAMED if getattr(error, "verify_code", None) in _NAME_MISMATCHES else _UNTRUSTED
         case ssl.SSLError():
             return _NO_TLS
         case socket.gaierror():

@@ -93,7 +93,7 @@ def main(
     the command line makes no sense, 130 that Ctrl+C came first; it sends a C-CANCEL.
     """
     tls = tls_context(peer, tls_ca, tls_certificate, tls_private_key, tls_insecure)
-    wanted = wanted_of(study_uid, series_uid, instance_uid, uid_list, patient_id)
+    wanted = wanted_of(study_uid, series_uid, instance_uid, uid_list, patient_id, to="move")
     from services.cli.retrieve_methods import Source
 
     source = Source(

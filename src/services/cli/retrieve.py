@@ -358,12 +358,14 @@ def wanted_of(
     instances: list[str] | None,
     uid_list: Path | None,
     patient_id: str | None,
+    *,
+    to: str = "retrieve",
 ) -> "list[Wanted]":
-    """What the options ask for; exits where that makes no sense."""
+    """What the options ask `to` do; exits where that makes no sense."""
     from services.cli.retrieve_keys import InvalidSelection, read_wanted
 
     try:
-        return read_wanted(studies or (), series or (), instances or (), uid_list, patient_id or "")
+        return read_wanted(studies or (), series or (), instances or (), uid_list, patient_id or "", to=to)
     except InvalidSelection as error:
         usage_error(str(error))
 

@@ -98,8 +98,16 @@ def read_wanted(
     instances: Sequence[str],
     uid_list: Path | None,
     patient: str,
+    *,
+    to: str = "retrieve",
 ) -> list[Wanted]:
     """What the options ask for, each thing once.
+
+    Args:
+        studies, series, instances: UIDs.
+        uid_list: a file of them, instead.
+        patient: the Patient ID, or nothing.
+        to: what is done with it, for the messages.
 
     Raises:
         InvalidSelection: nothing, or something that cannot be.
@@ -116,15 +124,15 @@ def read_wanted(
             )
         wanted = _read_list(uid_list, patient)
     else:
-        wanted = _of_options(studies, series, instances, patient)
+        wanted = _of_options(studies, series, instances, patient, to)
     return list(dict.fromkeys(wanted))
 
 
 def _of_options(
-    studies: Sequence[str], series: Sequence[str], instances: Sequence[str], patient: str
+    studies: Sequence[str], series: Sequence[str], instances: Sequence[str], patient: str, to: str
 ) -> list[Wanted]:
     if not studies and not patient:
-        raise InvalidSelection("say what to retrieve: --study-uid UID, --uid-list FILE or --patient-id ID")
+        raise InvalidSelection(f"say what to {to}: --study-uid UID, --uid-list FILE or --patient-id ID")
     if series and len(studies) != 1:
         raise InvalidSelection("--series-uid needs the one --study-uid that it belongs to")
     if instances and len(series) != 1:

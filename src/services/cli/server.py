@@ -351,7 +351,8 @@ def echo_status(host: str, port: int, calling_ae: str, called_ae: str, timeout: 
     import asyncio
 
     from dimse.errors import DimseError
-    from dul.errors import NetworkError
+    from dul.errors import ConnectionLost, NetworkError
+    from services.printable import printable
     from services.verification import echo_once
 
     where = f"{called_ae} at {host}:{port}"
@@ -360,7 +361,18 @@ def echo_status(host: str, port: int, calling_ae: str, called_ae: str, timeout: 
     except TimeoutError:
         fail(f"{where} did not answer within {timeout:g} s")
     except (NetworkError, DimseError, OSError) as error:
-        fail(f"{where}: {error}")
+        from services.cli.hints import hint
+
+        advice = hint(error)
+        if isinstance(error, ConnectionLost):
+            asking = (
+                f"where it speaks TLS, ask with: dicom-echo dicoms://{host}:{port} --called-ae '{called_ae}'"
+            )
+            advice = asking if advice is None else f"{advice} ({asking})"
+        typer.echo(f"error: {printable(f'{where}: {error}')}", err=True)
+        if advice is not None:
+            typer.echo(f"hint: {printable(advice)}", err=True)
+        raise typer.Exit(int(ExitCode.FAILURE)) from None
 
 
 def _load(path: Path | None, overrides: dict[str, object]) -> Config:

@@ -52,7 +52,7 @@ async def probe(target: Target) -> Offer:
     except TimeoutError:
         raise Unreachable(f"{_where(target)}: no connection within {target.timeout:g} s") from None
     except OSError as error:
-        raise Unreachable(f"{_where(target)}: {cause(error)}") from None
+        raise Unreachable(f"{_where(target)}: {cause(error)}") from error
     try:
         asked = time.monotonic()
         await connection.send(target.proposing(*contexts))

@@ -93,7 +93,9 @@ class ArchiveStore:
     def _refused(self, operation: Operation, error: ArchiveError) -> DimseError:
         code = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), status.PROCESSING_FAILURE)
         _logger(operation).warning("instance refused", status=f"{code:04X}H", cause=str(error))
-        return DimseError(code, str(error))
+        # An Error Comment is LO: of 64 characters, two UIDs would leave none for what is wrong.
+        comment = str(error).partition(":")[0] if isinstance(error, UIDMismatch) else str(error)
+        return DimseError(code, comment)
 
 
 class _Incoming:

@@ -47,7 +47,8 @@ class ServerNotRunning(ControlError):
     def __init__(self, data_directory: Path) -> None:
         super().__init__(
             f"no server is running on the data directory {_name(data_directory)}; "
-            f"start one with: dicom-server start --data-dir {_name(data_directory)}"
+            f"start one with: dicom-server start --data-dir {_name(data_directory)}, "
+            "or name its --data-dir or --config"
         )
 
 

@@ -1,6 +1,7 @@
 """The program: opens what a configuration names, serves until told to stop, and closes it all in order."""
 
 import asyncio
+import errno
 import signal
 from contextlib import AsyncExitStack
 from typing import Any
@@ -111,6 +112,10 @@ def run(config: Config) -> int:
         log.error("cannot start", cause=str(error))
         return 1
     except OSError as error:
-        log.error("cannot listen", host=config.host, port=config.port, cause=error.strerror or str(error))
+        hint = {}
+        if error.errno == errno.EADDRINUSE:
+            hint["hint"] = "`ss -ltnp` says who listens there; --port takes another"
+        cause = error.strerror or str(error)
+        log.error("cannot listen", host=config.host, port=config.port, cause=cause, **hint)
         return 1
     return 0

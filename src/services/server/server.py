@@ -22,6 +22,7 @@ from dul.negotiation import tolerated as used_tolerance
 from dul.pdus import AAssociateRJ, AAssociateRQ, AnyPDU, UserIdentityRQSubItem
 from dul.provider import ProviderOptions, ServiceProvider
 from dul.timers import Timers
+from services.archive.errors import IndexUnavailable, cause_of
 from services.archive.opening import Opened
 from services.printable import shorten
 from services.scp import SCP
@@ -73,6 +74,7 @@ class DicomServer(SCP):
         self.statistics = statistics
         self.admission = Admission(config, shared.associations)
         self._is_verbose = config.log_level == "debug"
+        self._asking: dict[Association, AAssociateRQ] = {}  # not answered yet
         self.archive = opened.archive
         store = ArchiveStore(opened.archive, config.tolerated, self._tolerate)
         index = None
@@ -95,6 +97,7 @@ class DicomServer(SCP):
     # -- decisions
 
     def judge(self, request: AAssociateRQ, association: Association) -> AAssociateRJ | None:
+        self._asking[association] = request
         return self.admission.judge(request, association)
 
     def policy_for(self, request: AAssociateRQ, association: Association) -> AcceptorPolicy:
@@ -130,8 +133,7 @@ class DicomServer(SCP):
 
     def handshake_failed(self, peer: str, error: Exception) -> None:
         self.statistics.handshakes_failed += 1
-        cause = getattr(error, "reason", None) or str(error) or type(error).__name__
-        get_logger(peer=peer).warning("TLS handshake failed", cause=str(cause))
+        get_logger(peer=peer).warning("TLS handshake failed", cause=_cause_of_handshake(error))
 
     def connected(self, association: Association) -> None:
         super().connected(association)
@@ -145,6 +147,7 @@ class DicomServer(SCP):
             too_many.provider.abort()
 
     def established(self, association: Association) -> None:
+        self._asking.pop(association, None)
         self.statistics.associations_accepted += 1
         negotiated = association.negotiated
         _log(association).info(
@@ -161,18 +164,26 @@ class DicomServer(SCP):
         if name is not None:
             counter = f"{name}_{'success' if good else 'failure'}"
             setattr(self.statistics, counter, getattr(self.statistics, counter) + 1)
+        if operation.request.command_field == CommandField.C_FIND_RQ and (
+            category(code) is StatusCategory.FAILURE
+        ):
+            _log(operation.association).warning("query refused", status=f"{code:04X}H")
         if self._is_verbose:
             _log(operation.association).debug("operation ended", operation=name, status=f"{code:04X}H")
 
     def operation_failed(self, operation: Operation, error: Exception) -> None:
-        _log(operation.association).error("operation failed: a defect of this server", exc_info=error)
+        log = _log(operation.association)
+        if _is_of_index(error):
+            log.error("the index is not reachable", cause=cause_of(error))
+        else:
+            log.error("operation failed: a defect of this server", exc_info=error)
 
     def ended(self, association: Association, cause: AssociationEnded | AssociationRejected) -> None:
         log = _log(association)
         match cause:
             case AssociationRejected():
                 self.statistics.associations_rejected += 1
-                log.warning("association rejected", cause=str(cause))
+                log.warning("association rejected", cause=str(cause), **self._titles(association))
             case AssociationReleased():
                 self.statistics.associations_released += 1
                 log.info("association released")
@@ -182,8 +193,14 @@ class DicomServer(SCP):
                 self.statistics.associations_aborted += 1
                 log.warning("association aborted", cause=str(cause))
 
+    def _titles(self, association: Association) -> dict[str, str]:
+        """Who called whom, of a request that was not accepted; nothing where it could not even be read."""
+        request = self._asking.get(association)
+        return {} if request is None else {"calling_ae": request.calling_ae, "called_ae": request.called_ae}
+
     def closed(self, association: Association) -> None:
         super().closed(association)
+        self._asking.pop(association, None)
         self.admission.closed(association)
         self.statistics.connections_active -= 1
         _add_traffic(self.statistics, association)
@@ -238,6 +255,18 @@ def _add_traffic(statistics: Statistics, association: Association) -> None:
 
 def _log(association: Association) -> FilteringBoundLogger:
     return get_logger(association=association.number, peer=association.provider.peer)
+
+
+def _is_of_index(error: Exception) -> bool:
+    """Whether the database failed, which is no defect of ours; each driver has an OperationalError of its own."""
+    kinds = type(error).__mro__
+    return isinstance(error, IndexUnavailable) or any(kind.__name__ == "OperationalError" for kind in kinds)
+
+
+def _cause_of_handshake(error: Exception) -> str:
+    if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+        return "the peer closed during the handshake; it may not trust our certificate"
+    return str(getattr(error, "reason", None) or str(error) or type(error).__name__)
 
 
 def _user(identity: UserIdentityRQSubItem | None) -> dict[str, str]:

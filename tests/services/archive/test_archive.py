@@ -137,8 +137,12 @@ def test_another_content_under_the_same_uid(
 
 
 REFUSED: list[tuple[bytes, type[Exception], str]] = [
-    (data_set("1.2.3.99"), UIDMismatch, "SOP Instance UID is '1.2.3.99', announced was"),
-    (data_set(sop_class=MR_IMAGE_STORAGE), UIDMismatch, "SOP Class UID is"),
+    (
+        data_set("1.2.3.99"),
+        UIDMismatch,
+        "SOP Instance UID differs from the command's: the data set has '1.2.3.99'",
+    ),
+    (data_set(sop_class=MR_IMAGE_STORAGE), UIDMismatch, "SOP Class UID differs from the command's"),
     (data_set(study=None), MissingUID, "no Study Instance UID"),
     (data_set(study=""), MissingUID, "no Study Instance UID"),
     (data_set(series=None), MissingUID, "no Series Instance UID"),

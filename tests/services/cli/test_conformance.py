@@ -68,6 +68,7 @@ def test_a_peer_that_is_not_there() -> None:
     result = invoke("run", f"localhost:{port}", "--called-ae", "X")
     assert result.exit_code == 2
     assert f"localhost:{port}: Connection refused" in result.stderr
+    assert "hint: nothing listens there" in result.stderr
 
 
 @pytest.mark.parametrize(

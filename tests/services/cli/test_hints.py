@@ -35,6 +35,13 @@ def test_each_reason_of_table_9_21_has_its_own(source: int, reason: int, words: 
     assert words in text
 
 
+@pytest.mark.parametrize("code", [62, 64])
+def test_a_certificate_for_another_name(code: int) -> None:
+    error = ssl.SSLCertVerificationError("Hostname mismatch")
+    error.verify_code = code
+    assert hint(error) == "connect by a name that the certificate holds"
+
+
 def test_what_table_9_21_reserves_has_none() -> None:
     assert hint(AssociationRejected(1, RejectReason(1, 4))) is None
 

@@ -189,7 +189,7 @@ def test_ctrl_c_cancels() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "say what to retrieve"),
+        ((), "say what to move"),
         (("--study-uid", "1..2"), "is no UID"),
         ((*STUDY, "--tls-insecure"), "plain TCP"),
     ],

@@ -227,7 +227,7 @@ def test_no_server_is_a_failure_that_says_what_to_do(command: str, tmp_path: Pat
     assert result.stdout == ""
     assert result.stderr == (
         f"error: no server is running on the data directory {tmp_path}; "
-        f"start one with: dicom-server start --data-dir {tmp_path}\n"
+        f"start one with: dicom-server start --data-dir {tmp_path}, or name its --data-dir or --config\n"
     )
 
 
@@ -337,6 +337,15 @@ def test_a_host_that_does_not_answer_is_a_failure(monkeypatch: pytest.MonkeyPatc
         result = invoke("status", "--host", "pacs")
         assert result.exit_code == 1
         assert text in result.stderr
+
+
+def test_a_host_that_may_speak_tls_is_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dul.errors import ConnectionLost
+
+    echo(monkeypatch, ConnectionLost("transport closed"))
+    result = invoke("status", "--host", "pacs")
+    assert "hint: the peer closed the connection without a word" in result.stderr
+    assert "dicom-echo dicoms://pacs:11112 --called-ae 'DICOM_SERVER'" in result.stderr
 
 
 def test_the_machine_and_the_network_are_not_asked_at_once(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pydicom
 import pytest
@@ -17,6 +19,8 @@ from dul.negotiation import ProposedContext, build_request
 from dul.pdus import PDV, PDataTF
 from servers import RunningServer, running_server
 from services import associate, contexts_for, read_instance, store, verification_context
+from services.archive.errors import UIDMismatch
+from services.server.archive_store import ArchiveStore
 from services.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
 from services.storage import encode_dataset
 from services.verification import echo_once
@@ -70,6 +74,17 @@ def test_each_fault_has_its_status_and_leaves_nothing(tmp_path: Path, data_set: 
         assert asyncio.run(store_as(server.port, "TESTER", data_set)) == expected
         assert len(server.stored()) == (expected == 0)
         assert server.left_in_incoming() == []
+
+
+def test_the_comment_on_another_uid_says_so_within_lo() -> None:
+    association = SimpleNamespace(number=1, provider=SimpleNamespace(peer="192.0.2.7:1"))
+    error = UIDMismatch(
+        "SOP Instance UID differs from the command's: the data set has '1.2', announced was '1.3'"
+    )
+    refused = ArchiveStore._refused(
+        cast(Any, None), cast(Any, SimpleNamespace(association=association)), error
+    )
+    assert refused.comment == "SOP Instance UID differs from the command's"
 
 
 def tolerant(tmp_path: Path, switch: str) -> tuple[str, str]:

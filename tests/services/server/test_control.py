@@ -281,7 +281,7 @@ def test_nobody_there_says_how_to_start_one(tmp_path: Path) -> None:
         request(tmp_path, "status")
     assert str(caught.value) == (
         f"no server is running on the data directory {tmp_path}; "
-        f"start one with: dicom-server start --data-dir {tmp_path}"
+        f"start one with: dicom-server start --data-dir {tmp_path}, or name its --data-dir or --config"
     )
 
 

@@ -1,22 +1,29 @@
 """The program as a whole: started, asked, refused, stopped."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
 from dimse import status
+from dimse.enums import CommandField
 from dul.errors import AssociationRejected, ConnectionLost
 from dul.reasons import RejectReason
 from servers import PROGRAM, RunningServer, running_server
 from services import associate, contexts_for, echo, read_instance, send_file, store, verification_context
+from services.server.log import configure
+from services.server.server import DicomServer
+from services.server.statistics import Statistics
 from services.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN
 from services.storage import encode_dataset
 from services.verification import echo_once
@@ -56,7 +63,8 @@ def test_statistics_are_readable_from_outside(tmp_path: Path) -> None:
         asyncio.run(echo_once("127.0.0.1", server.port, "TESTER", "SERVER"))
         with pytest.raises(AssociationRejected):
             asyncio.run(echo_once("127.0.0.1", server.port, "TESTER", "SOMEBODY"))
-        server.wait_for("association rejected")
+        rejected = server.wait_for("association rejected")
+        assert (rejected["calling_ae"], rejected["called_ae"]) == ("TESTER", "SOMEBODY")
         counts = server.ask("stats")
         assert counts["operations"]["C-STORE"] == {"requests": 2, "success": 2, "failure": 0}
         assert counts["operations"]["C-ECHO"]["success"] == 1
@@ -80,6 +88,38 @@ def test_a_second_server_on_the_data_directory_is_refused_by_name(tmp_path: Path
         assert str(server.process.pid) in second.stderr.decode()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_index_that_has_lost_its_images_is_told_once(tmp_path: Path, workers: str) -> None:
+    options = ("--workers", workers, "--durability", "process")
+    with running_server(tmp_path, *options) as server:
+        assert not any("index is empty" in event for event in server.events()), "a new archive"
+        assert asyncio.run(send(server.port, CT)) == [status.SUCCESS]
+        [stored] = server.stored()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+    (server.data_directory / "index.db").unlink()
+    with running_server(tmp_path, *options) as server:
+        [line] = [line for line in server.lines() if "index is empty" in line["event"]]
+        assert (line["level"], line["file"]) == ("warning", str(stored.relative_to(server.data_directory)))
+        assert "dicom-server reindex" in line["event"]
+        assert "databaseURL" in line["event"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_damaged_index_stops_the_start_and_says_what_to_do(tmp_path: Path, workers: str) -> None:
+    (tmp_path / "index.db").write_bytes(b"no database" * 1000)
+    done = subprocess.run(
+        [*PROGRAM, "start", "--port", "0", "--data-dir", str(tmp_path), "--workers", workers],
+        capture_output=True,
+        timeout=30,
+        text=True,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"dicom-server reindex --data-dir {tmp_path}" in line
+    assert "file is not a database" in line
+
+
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         second = subprocess.run(
@@ -89,6 +129,55 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
         )
         assert second.returncode == 1
         assert str(server.port) in second.stderr.decode()
+        assert "ss -ltnp" in second.stderr.decode()
+
+
+class OperationalError(Exception):
+    """As each database driver has one."""
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (
+            OperationalError("connection failed: Connection refused\nSELECT 'Doe^Jane'"),
+            "the index is not reachable",
+        ),
+        (RuntimeError("x"), "operation failed: a defect of this server"),
+    ],
+    ids=repr,
+)
+def test_a_database_that_is_gone_is_no_defect(
+    error: Exception, event: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure("json")
+    association = SimpleNamespace(number=1, provider=SimpleNamespace(peer="192.0.2.7:1"))
+    operation = SimpleNamespace(association=association)
+    DicomServer.operation_failed(cast(Any, None), cast(Any, operation), error)
+    line = json.loads(capsys.readouterr().err)
+    assert line["event"] == event
+    assert "Doe" not in str(line)
+    assert line.get("cause", "Connection refused").endswith("Connection refused")
+
+
+def test_a_peer_that_leaves_the_handshake_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("json")
+    server = SimpleNamespace(statistics=Statistics())
+    DicomServer.handshake_failed(cast(Any, server), "192.0.2.7:1", ConnectionResetError())
+    assert "may not trust our certificate" in json.loads(capsys.readouterr().err)["cause"]
+
+
+@pytest.mark.parametrize(("code", "told"), [(0xA900, True), (0, False), (0xFE00, False)])
+def test_a_query_that_is_refused_leaves_a_line(
+    code: int, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure("json")
+    association = SimpleNamespace(number=1, provider=SimpleNamespace(peer="192.0.2.7:1"))
+    request = SimpleNamespace(command_field=CommandField.C_FIND_RQ)
+    server = SimpleNamespace(statistics=Statistics(), _is_verbose=False)
+    operation = SimpleNamespace(association=association, request=request)
+    DicomServer.operation_ended(cast(Any, server), cast(Any, operation), code)
+    assert ("query refused" in capsys.readouterr().err) is told
 
 
 def test_callers_are_allowed_and_blocked_by_title(tmp_path: Path) -> None:
