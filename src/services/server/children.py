@@ -51,6 +51,10 @@ class _Child:
     async def exited(self) -> int:
         return await self._process.wait() if self._process is not None else 0
 
+    async def ended(self) -> tuple[int, float]:
+        """Wait for its end; its exit code, and how many seconds it lived."""
+        return await self.exited(), asyncio.get_running_loop().time() - self._since
+
     def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
@@ -69,6 +73,7 @@ class WorkerProcess(_Child):
         self._channel: Channel | None = None
         self._is_ready = asyncio.Event()
         self._counted: list[asyncio.Future[None]] = []
+        self._asked: float | None = None  # since when an answer is outstanding
 
     @property
     def ready(self) -> bool:
@@ -88,6 +93,7 @@ class WorkerProcess(_Child):
             ArchiveError: it ended, or did not say that it serves.
         """
         self.given = 0
+        self.answered()
         ours, theirs = pair()
         self._channel = Channel(ours, lambda message, _: self._hear(message, heard))
         fds = tuple(sock.fileno() for sock in writers) if writers is not None else None
@@ -107,12 +113,12 @@ class WorkerProcess(_Child):
         await self._until_ready()
 
     async def ended(self) -> tuple[int, float]:
-        """Wait for its end; its exit code, and how many seconds it lived."""
-        code = await self.exited()
+        ended = await super().ended()
         self._is_ready.clear()
+        self.answered()
         if self._channel is not None:
             self._channel.close()
-        return code, asyncio.get_running_loop().time() - self._since
+        return ended
 
     async def count(self) -> None:
         """Have it write its statistics."""
@@ -120,6 +126,19 @@ class WorkerProcess(_Child):
             counted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._counted.append(counted)
             await counted
+
+    def ask(self) -> None:
+        """Ask it whether it is there; see `silence`."""
+        if self._asked is None and self.say(Message.COUNT):
+            self._asked = asyncio.get_running_loop().time()
+
+    def answered(self) -> None:
+        """Nothing is outstanding now."""
+        self._asked = None
+
+    def silence(self) -> float:
+        """For how many seconds it has owed an answer."""
+        return 0.0 if self._asked is None else asyncio.get_running_loop().time() - self._asked
 
     def say(self, message: Message, descriptors: Sequence[int] = ()) -> bool:
         """Say something to it, which it may not have heard before it is ready; False where it cannot be told."""
@@ -130,6 +149,7 @@ class WorkerProcess(_Child):
             case Message.READY:
                 self._is_ready.set()
             case Message.COUNTED:
+                self.answered()
                 counted, self._counted = self._counted, []
                 for waiting in counted:
                     if not waiting.done():
@@ -145,9 +165,12 @@ class WorkerProcess(_Child):
         await asyncio.wait((ready, exited), timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         for one in (ready, exited):
             one.cancel()
-        if not self.ready:
-            self.kill()
+        if self.ready:
+            return
+        if self._process is not None and self._process.returncode is not None:
             raise ArchiveError(f"worker {self.number} did not start; the lines above say why")
+        self.kill()
+        raise ArchiveError(f"worker {self.number} was not ready within {START_TIMEOUT:g} s")
 
 
 class IndexWriterProcess(_Child):
@@ -210,36 +233,45 @@ class IndexWriterProcess(_Child):
         Raises:
             ArchiveError: it does not take them.
         """
-        return self._new_socket(), self._new_socket()
+        first = self._new_socket()
+        try:
+            return first, self._new_socket()
+        except BaseException:
+            first.close()
+            raise
 
-    async def ended(self) -> int:
-        """Wait for its end; its exit code."""
-        return await self.exited()
+    async def stop(self, timeout: float) -> None:
+        """Nobody records any more: it ends by itself, or is killed.
 
-    async def stop(self) -> None:
-        """Nobody records any more: it ends by itself."""
+        Args:
+            timeout: seconds that it has.
+        """
         self._close_control()
         if self._own is not None:
             self._own.close()
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                await self.exited()
-        except TimeoutError:
-            self.kill()
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(timeout):
+                    await self.exited()
+            except TimeoutError:
+                self.kill()
 
     def _close_control(self) -> None:
         if self._control is not None:
             self._control.close()
 
     def _new_socket(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
         assert self._control is not None
-        with theirs:
-            try:
-                socket.send_fds(self._control, [b"."], [theirs.fileno()])
-            except OSError as error:
-                ours.close()
-                raise ArchiveError(
-                    f"the process that writes the index takes no socket: {error.strerror}"
-                ) from error
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    socket.send_fds(self._control, [b"."], [theirs.fileno()])
+                except OSError:
+                    ours.close()
+                    raise
+        except OSError as error:
+            raise ArchiveError(
+                f"the process that writes the index takes no socket: {error.strerror}"
+            ) from error
         return ours

@@ -81,7 +81,8 @@ class ControlServer:
         except OSError as error:
             self._socket_file.close()
             raise ControlError(
-                f"cannot make the control socket in {_name(self._data_directory)}: {error.strerror or error}"
+                f"cannot make {SOCKET_NAME} in {_name(self._data_directory)}: {error.strerror or error}; "
+                "no server is running there, so remove what has that name, or see who may write there"
             ) from None
         self._socket_file.callback(_unlink, path)
         self._listen()

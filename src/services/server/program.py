@@ -11,7 +11,7 @@ from services.archive.opening import open_with_index
 from services.loop import run as run_loop
 from services.server.config import Config
 from services.server.config_file import ConfigError
-from services.server.control import ControlServer
+from services.server.control import ControlError, ControlServer
 from services.server.file_limit import raise_file_limit
 from services.server.log import configure, get_logger
 from services.server.opening import archive_options, recorder_of, tell_repair
@@ -108,7 +108,7 @@ def run(config: Config) -> int:
     log = get_logger()
     try:
         run_loop(serve(config) if config.workers == 1 else supervise(config))
-    except (ConfigError, ArchiveError) as error:
+    except (ConfigError, ArchiveError, ControlError) as error:
         log.error("cannot start", cause=str(error))
         return 1
     except OSError as error:

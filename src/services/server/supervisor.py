@@ -13,7 +13,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -40,6 +40,13 @@ _COUNT_TIMEOUT = 1.0
 _ENDING = 10.0  # seconds beyond the grace period, until a process is killed
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before a process that died is started again
 _LONG_ENOUGH = 10.0  # seconds; one that lived that long may be started again at once
+_STARTING_AT_A_TIME = 4  # each has seconds of imports to do, and START_TIMEOUT to be ready
+_LOOK_AFTER = 2.0  # seconds between two questions to each worker
+_SILENT, _HANGS = 6.0, 90.0
+"""Seconds without an answer: after the first a worker gets no connection if another one can have it; after the second
+it is killed. No disk or database that works keeps its event loop that long: a lock is waited for 30 s at most."""
+
+_AT_ONCE = 5.0  # seconds for what has to end at once
 
 
 class Supervisor:
@@ -68,22 +75,40 @@ class Supervisor:
         self._writer = writer
         self._record = record
         self._tasks: list[asyncio.Task[None]] = []
+        self._starting = asyncio.Semaphore(_STARTING_AT_A_TIME)
 
-    async def start(self) -> None:
+    async def start(self, gave_up: Callable[[], object]) -> None:
         """Start every process; returns when all of them serve.
+
+        Args:
+            gave_up: told that what dies is not started anew any more, because of a defect that is logged.
 
         Raises:
             ArchiveError: one could not be started; its own lines of the log say why.
         """
         if self._writer is not None:
             await self._writer.start()
-            self._tasks.append(asyncio.create_task(self._keep_writer(self._writer)))
+            self._do(self._keep_writer(self._writer), gave_up)
         await asyncio.gather(*(self._start(worker) for worker in self._workers.values()))
-        self._tasks += [asyncio.create_task(self._keep(worker)) for worker in self._workers.values()]
+        for worker in self._workers.values():
+            self._do(self._keep(worker), gave_up)
+        self._do(self._look_after(), gave_up)
+
+    def _do(self, work: Coroutine[Any, Any, None], gave_up: Callable[[], object]) -> None:
+        """Do something until `stop`."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                get_logger().critical("stopping: a defect of this server", exc_info=task.exception())
+                gave_up()
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(ended)
+        self._tasks.append(task)
 
     def serve(self, sock: socket.socket) -> bool:
         """Hand a connection to the worker that has the fewest; False where nobody takes it now."""
-        for worker in sorted(self._workers.values(), key=self._connections_of):
+        for worker in sorted(self._workers.values(), key=self._burden_of):
             if worker.ready and worker.say(Message.CONNECTION, [sock.fileno()]):
                 worker.given += 1
                 return True
@@ -116,49 +141,84 @@ class Supervisor:
             worker.kill()
         await asyncio.gather(*ending)
         if self._writer is not None:
-            await self._writer.stop()
+            await self._writer.stop(_AT_ONCE if at_once.is_set() else _ENDING)
         os.close(self._memory_fd)
 
     # -- workers
 
     async def _start(self, worker: WorkerProcess) -> None:
-        writers = self._writer.new_sockets() if self._writer is not None else None
-        try:
-            await worker.start(self.config, self._memory_fd, self._directory.lock_fd, writers, self._heard)
-        finally:
-            for sock in writers or ():
-                sock.close()
+        async with self._starting:
+            writers = self._writer.new_sockets() if self._writer is not None else None
+            try:
+                await worker.start(
+                    self.config, self._memory_fd, self._directory.lock_fd, writers, self._heard
+                )
+            finally:
+                for sock in writers or ():
+                    sock.close()
 
     async def _keep(self, worker: WorkerProcess) -> None:
         """Start a worker anew whenever it ends, and clear up after it."""
         pause = _SHORTEST_PAUSE
         while True:
             code, lived = await worker.ended()
-            self.statistics.add(self._of(worker))
-            self.statistics.connections_active = 0
-            self._shared.has_ended(worker.number)
-            log = get_logger(worker=worker.number)
-            log.error("worker ended; its associations are lost", cause=_how_it_ended(code))
-            pause = _SHORTEST_PAUSE if lived > _LONG_ENOUGH else min(2 * pause, _LONGEST_PAUSE)
+            get_logger(worker=worker.number).error(
+                "worker ended; its associations are lost", cause=_how_it_ended(code)
+            )
+            self._forget(worker)
+            pause = _SHORTEST_PAUSE if lived > _LONG_ENOUGH else _longer(pause)
             await asyncio.sleep(pause)
-            try:
-                repair = await asyncio.to_thread(
-                    recover_process, self._directory, worker.process_id, self._record
-                )
-                tell_repair(repair, f"worker {worker.number}")
-                await self._start(worker)
-            except (ArchiveError, OSError) as error:
-                log.error("worker not started", cause=str(error))
-                worker.kill()
-                continue
-            log.info("worker started", process=worker.process_id)
+            while not await self._start_anew(worker):
+                pause = _longer(pause)
+                await asyncio.sleep(pause)
+
+    async def _start_anew(self, worker: WorkerProcess) -> bool:
+        log = get_logger(worker=worker.number)
+        try:
+            repair = await asyncio.to_thread(
+                recover_process, self._directory, worker.process_id, self._record
+            )
+            tell_repair(repair, f"worker {worker.number}")
+            await self._start(worker)
+        except (ArchiveError, OSError) as error:
+            log.error("worker not started", cause=str(error))
+            worker.kill()
+            await worker.ended()
+            self._forget(worker)
+            return False
+        log.info("worker started", process=worker.process_id)
+        return True
+
+    def _forget(self, worker: WorkerProcess) -> None:
+        """Its process has ended: keep what it counted, and give back what it held."""
+        self.statistics.add(self._of(worker))
+        self.statistics.connections_active = 0
+        self._shared.has_ended(worker.number)
+        worker.given = 0
+
+    async def _look_after(self) -> None:
+        """Ask each worker whether it is there; kill one that has not answered for long, so that it is started anew."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(_LOOK_AFTER)
+            was_late = loop.time() - before > 2 * _LOOK_AFTER  # the whole machine stood still
+            for worker in self._workers.values():
+                if was_late:
+                    worker.answered()
+                if worker.silence() > _HANGS:
+                    get_logger(worker=worker.number).error("worker hangs and is killed", seconds=_HANGS)
+                    worker.kill()
+                elif worker.ready:
+                    worker.ask()
 
     def _heard(self, worker: WorkerProcess, message: Message) -> None:
         if message is Message.LOST and self._writer is not None:
             self._give_writers(worker, self._writer)
 
     def _give_writers(self, worker: WorkerProcess, writer: IndexWriterProcess) -> None:
-        with suppress(ArchiveError):  # it is started anew, and then everybody gets sockets
+        """Give a worker sockets; where that fails it asks again, or gets them when there is a new process to write."""
+        with suppress(ArchiveError):
             sockets = writer.new_sockets()
             worker.say(Message.WRITERS, [sock.fileno() for sock in sockets])
             for sock in sockets:
@@ -166,25 +226,38 @@ class Supervisor:
 
     async def _keep_writer(self, writer: IndexWriterProcess) -> None:
         """Start the process that writes anew whenever it ends."""
+        pause = _SHORTEST_PAUSE
         while True:
-            code = await writer.ended()
+            code, lived = await writer.ended()
             get_logger().error("the process that writes the index ended", cause=_how_it_ended(code))
-            await asyncio.sleep(_SHORTEST_PAUSE)
-            try:
-                await writer.start()
-            except ArchiveError as error:
-                get_logger().error("the process that writes the index was not started", cause=str(error))
-                await asyncio.sleep(_LONGEST_PAUSE)
-                continue
-            for worker in self._workers.values():
-                if worker.ready:
-                    self._give_writers(worker, writer)
-            get_logger().info("the process that writes the index was started")
+            pause = _SHORTEST_PAUSE if lived > _LONG_ENOUGH else _longer(pause)
+            await asyncio.sleep(pause)
+            while not await self._start_writer_anew(writer):
+                pause = _longer(pause)
+                await asyncio.sleep(pause)
+
+    async def _start_writer_anew(self, writer: IndexWriterProcess) -> bool:
+        try:
+            await writer.start()
+        except (ArchiveError, OSError) as error:
+            get_logger().error("the process that writes the index was not started", cause=str(error))
+            return False
+        for worker in self._workers.values():
+            if worker.ready:
+                self._give_writers(worker, writer)
+        get_logger().info("the process that writes the index was started")
+        return True
 
     async def _hurry(self, at_once: asyncio.Event) -> None:
         await at_once.wait()
         for worker in self._workers.values():
             worker.say(Message.ABORT)
+        await asyncio.sleep(_AT_ONCE)
+        for worker in self._workers.values():
+            worker.kill()
+
+    def _burden_of(self, worker: WorkerProcess) -> tuple[bool, int]:
+        return worker.silence() > _SILENT, self._connections_of(worker)
 
     def _connections_of(self, worker: WorkerProcess) -> int:
         return worker.given - self._shared.numbers_of(worker.number).ended
@@ -252,7 +325,7 @@ async def _run(supervisor: Supervisor, listeners: Sequence[socket.socket], stack
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
-        await supervisor.start()
+        await supervisor.start(stop)
         control = ControlServer(
             config.data_directory,
             {
@@ -289,4 +362,13 @@ def _one_at_a_time(index: Index) -> Record:
 
 
 def _how_it_ended(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # those of real time have no names
+        return f"signal {-code}"
+
+
+def _longer(pause: float) -> float:
+    return min(2 * pause, _LONGEST_PAUSE)

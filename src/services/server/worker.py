@@ -196,6 +196,8 @@ class Worker:
 
     def _heard(self, message: Message | None, descriptors: Sequence[int]) -> None:
         match message:
+            case Message.CONNECTION if not descriptors:
+                self._is_not_delivered()
             case Message.CONNECTION:
                 task = asyncio.create_task(self._serve_connection(descriptors[0]))
                 self._tasks.add(task)
@@ -203,6 +205,9 @@ class Worker:
             case Message.COUNT:
                 self._count()
                 self._channel.say(Message.COUNTED)
+            case Message.WRITERS if len(descriptors) != 2:
+                for descriptor in descriptors:  # whoever needs the sockets asks again
+                    os.close(descriptor)
             case Message.WRITERS:
                 for_loop, for_threads = (socket.socket(fileno=fd) for fd in descriptors)
                 assert self._loop_writer is not None
@@ -216,6 +221,12 @@ class Worker:
                 self._stopping.set()
             case _:
                 raise AssertionError(f"the supervisor says {message}")
+
+    def _is_not_delivered(self) -> None:
+        """A connection whose descriptor found no room in this process; it is closed."""
+        assert self._server is not None
+        self._server.of_no_use()
+        get_logger().warning("connection refused: too few file descriptors (ulimit -n)")
 
     async def _serve_connection(self, descriptor: int) -> None:
         assert self._server is not None

@@ -326,7 +326,7 @@ def test_a_file_in_the_way_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / control.SOCKET_NAME).write_text("precious")
 
     async def main() -> None:
-        with pytest.raises(ControlError, match=r"cannot make the control socket in .*in use"):
+        with pytest.raises(ControlError, match=r"cannot make control.sock in .*in use"):
             await ControlServer(tmp_path, {}).start()
 
     run(main)

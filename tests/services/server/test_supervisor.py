@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import resource
 import signal
+import socket
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,9 @@ from services import associate, echo, verification_context
 from services.archive.index.index import Index
 from services.part10 import file_header
 from services.send import InstanceFile, contexts_of, read_instance, send_file
+from services.server.channel import Message
+from services.server.children import WorkerProcess
+from services.server.supervisor import _LOOK_AFTER, _SILENT, Supervisor
 
 WORKERS = ("--workers", "2")
 
@@ -290,6 +295,130 @@ def test_the_process_that_writes_the_index_is_started_anew(tmp_path: Path) -> No
             assert counts(server)["instances"] == 2
 
 
+@contextmanager
+def few_descriptors(pid: int, most: int) -> Iterator[None]:
+    """A process that can open nothing more."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+async def stored_in_the_end(server: RunningServer, file: InstanceFile) -> None:
+    """It is refused for as long as it cannot be recorded, and then it is stored."""
+    async with associated(server.port) as association:
+        for _ in range(100):
+            status = (await send_file(association, file)).status
+            if status == 0:
+                return
+            assert status == 0xA700
+            await asyncio.sleep(0.1)
+    raise AssertionError("it is still refused")
+
+
+@pytest.mark.parametrize("who", ["supervisor", "worker"])
+def test_who_has_no_descriptors_for_a_while_goes_on_afterwards(tmp_path: Path, who: str) -> None:
+    file = an_instance(tmp_path / "files", "1.9.1")
+    with running_server(tmp_path, *WORKERS, "--durability", "process") as server:
+        [writer] = children(server)["services.archive.index.writer_process"]
+        with ExitStack() as limited:
+            if who == "supervisor":
+                limited.enter_context(few_descriptors(server.process.pid, 5))
+            for worker in workers_of(server) if who == "worker" else ():
+                limited.enter_context(few_descriptors(worker, 3))
+            os.kill(writer, signal.SIGKILL)
+            event = "the process that writes the index was "
+            server.wait_for(event + ("not started" if who == "supervisor" else "started"), 20)
+        asyncio.run(stored_in_the_end(server, file))
+
+
+def test_a_connection_that_finds_no_descriptor_is_not_counted_for_ever(tmp_path: Path) -> None:
+    with running_server(tmp_path, *WORKERS) as server:
+        with ExitStack() as limited:
+            for worker in workers_of(server):
+                limited.enter_context(few_descriptors(worker, 3))
+            with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                connection.settimeout(10)
+                assert connection.recv(1) == b""
+        assert server.wait_for("connection refused: too few file descriptors (ulimit -n)")
+        wait_until(lambda: server.ask("status")["openAssociations"] == 0, "it is not open any more")
+
+        async def echoes() -> None:
+            async with associated(server.port) as association:
+                await echo(association)
+
+        asyncio.run(echoes())
+
+
+def test_a_worker_may_end_by_any_signal(tmp_path: Path) -> None:
+    nameless = signal.SIGRTMIN + 6
+    with running_server(tmp_path, *WORKERS) as server:
+        os.kill(workers_of(server)[0], nameless)
+        assert server.wait_for("worker ended; its associations are lost")["cause"] == f"signal {nameless}"
+        server.wait_for("worker started", 20)
+        assert len(workers_of(server)) == 2
+
+
+def test_a_worker_that_hangs_gets_no_connections(tmp_path: Path) -> None:
+    async def echoes(port: int) -> None:
+        for _ in range(4):
+            async with associated(port) as association:
+                await echo(association, timeout=5)
+
+    with running_server(tmp_path, *WORKERS) as server:
+        stopped = workers_of(server)[0]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            time.sleep(_SILENT + 2 * _LOOK_AFTER)
+            asyncio.run(echoes(server.port))
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+
+def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.server.supervisor._LOOK_AFTER", 0.01)
+    monkeypatch.setattr("services.server.supervisor._HANGS", 0.0)
+    killed: list[int] = []
+
+    class Hanging(WorkerProcess):
+        ready = True
+
+        def say(self, message: Message, descriptors: Sequence[int] = ()) -> bool:
+            if self.number == 2:
+                self.answered()
+            return self.number == 1
+
+        def kill(self) -> None:
+            killed.append(self.number)
+            self.answered()
+
+    async def main() -> None:
+        supervisor = object.__new__(Supervisor)
+        supervisor._workers = {number: Hanging(number) for number in (1, 2)}
+        looking = asyncio.create_task(supervisor._look_after())
+        while len(killed) < 2:
+            await asyncio.sleep(0.01)
+        looking.cancel()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert set(killed) == {1}
+
+
+def test_what_breaks_the_keeping_ends_the_server() -> None:
+    async def breaks() -> None:
+        raise ZeroDivisionError("a bug")
+
+    async def main() -> None:
+        supervisor, gave_up = object.__new__(Supervisor), asyncio.Event()
+        supervisor._tasks = []
+        supervisor._do(breaks(), gave_up.set)
+        await asyncio.wait_for(gave_up.wait(), 10)
+
+    asyncio.run(main())
+
+
 def test_without_a_supervisor_nobody_serves_and_the_directory_is_free(tmp_path: Path) -> None:
     with running_server(tmp_path, *WORKERS) as server:
         left = [pid for pids in children(server).values() for pid in pids]
@@ -350,6 +479,33 @@ def test_a_second_request_to_stop_ends_at_once(tmp_path: Path) -> None:
     with running_server(tmp_path, *WORKERS, "--config", str(configuration)) as server:
         assert asyncio.run(hold(server)) < 30
         assert server.process.returncode == 0
+
+
+def test_a_second_request_to_stop_ends_who_hangs(tmp_path: Path) -> None:
+    with running_server(tmp_path, *WORKERS) as server:
+        every = [pid for pids in children(server).values() for pid in pids]
+        for pid in every:
+            os.kill(pid, signal.SIGSTOP)
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("stopping")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+        assert not any(Path(f"/proc/{pid}").exists() for pid in every)
+
+
+def test_a_control_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "control.sock").mkdir()
+    for workers in ("1", "2"):
+        done = subprocess.run(
+            [*PROGRAM, "start", "--port", "0", "--data-dir", str(tmp_path), "--workers", workers],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "cannot make control.sock in" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_tls_connections_are_handed_on_too(tmp_path: Path) -> None:
