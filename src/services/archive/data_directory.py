@@ -2,6 +2,7 @@
 
     <data-dir>/.lock         locked by the server that uses the directory, and holds its process id
     <data-dir>/.incoming/    instances on their way in; a name here is the journal of a publication
+    <data-dir>/.identity     tells it from others where the index is not in it (`services.archive.identity`)
     <data-dir>/<study>/...   what is published
 
 Repair looks into `.incoming` only and never walks the archive. What is in its place already may be missing in the
@@ -40,12 +41,14 @@ class Repair(Struct, frozen=True):
         elsewhere: of those published, how many were taken back, since their SOP Instance UID is held under another
             study or series; they were never acknowledged either.
         unreadable: names that stay, and why: they are in their place, but cannot be read.
+        unindexed: a file of the archive, where the index holds no instance at all; there may be many more.
     """
 
     published: int = 0
     unfinished: int = 0
     elsewhere: int = 0
     unreadable: tuple[str, ...] = ()
+    unindexed: str = ""
 
 
 class DataDirectory:

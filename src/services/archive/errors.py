@@ -82,7 +82,10 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, ArchiveError):
         return str(error)
     name = type(error).__name__
-    if not any(kind.__name__ == "OperationalError" for kind in type(error).__mro__):
+    # SQLite's own complaints, damage among them, are of the very class DatabaseError.
+    if name != "DatabaseError" and not any(
+        kind.__name__ == "OperationalError" for kind in type(error).__mro__
+    ):
         return name
     first = str(error).strip().partition("\n")[0]
     return f"{name}: {first}" if first else name

@@ -322,7 +322,7 @@ class Publisher:
             raise
 
     def _is_stored(self, publication: Publication) -> bool:
-        """Whether the stored file has the same data set, transfer syntax and SOP class.
+        """Whether the stored file has the same data set, transfer syntax and SOP class; then it is the one that counts.
 
         Data Set Trailing Padding of either means nothing (PS3.10 7.2), and not every tool sends it along. A stored
         file that cannot be understood is another one: nothing is overwritten because it is damaged.
@@ -341,7 +341,7 @@ class Publisher:
             encoding = encoding_of(meta.transfer_syntax_uid)
             size = os.fstat(fd).st_size - meta.data_set_offset
             common = min(size, publication.size)
-            return (
+            if not (
                 _same_bytes(fd, meta.data_set_offset, publication.fd, publication.data_set_offset, common)
                 and _is_padding(fd, meta.data_set_offset + common, size - common, encoding)
                 and _is_padding(
@@ -350,7 +350,11 @@ class Publisher:
                     publication.size - common,
                     encoding,
                 )
-            )
+            ):
+                return False
+            # What the index is told is about the file that stays, whose header may be of another length.
+            publication.data_set_offset, publication.size = meta.data_set_offset, size
+            return True
 
 
 def _exists(path: str, dir_fd: int) -> bool:

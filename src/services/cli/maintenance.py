@@ -69,9 +69,15 @@ def open_index(config: "Config", *, migrate: bool, make: bool | None = None) -> 
         migrate: bring its tables to this version first; nobody else may use them then.
         make: an embedded database that is not there is made; None, where `migrate` says so.
     """
+    import sqlite3
+
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from services.archive.index.damage import is_damage
+    from services.archive.index.database import embedded_file
     from services.archive.index.index import Index
 
-    file = _embedded(config)
+    file = embedded_file(config.database_url, config.data_directory)
     if not (migrate if make is None else make) and file is not None and not file.exists():
         fail(
             f"{file}: there is no index there; dicom-server start makes an empty one, dicom-server reindex one of the "
@@ -83,18 +89,12 @@ def open_index(config: "Config", *, migrate: bool, make: bool | None = None) -> 
     )
     try:
         yield index
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        if is_damage(error):  # further in than what opening it reads
+            raise index.database.failure("cannot be read", error) from error
+        raise
     finally:
         index.close()
-
-
-def _embedded(config: "Config") -> Path | None:
-    """The file of SQLite that keeps the index; None where PostgreSQL does."""
-    from services.archive.index.database import FILE_NAME
-
-    if not config.database_url:
-        return config.data_directory / FILE_NAME
-    scheme, _, rest = config.database_url.partition(":///")
-    return Path(rest.partition("?")[0]) if scheme == "sqlite" and rest else None
 
 
 @contextmanager
@@ -111,6 +111,7 @@ def failures(doing: str, interrupted: str) -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from services.archive.errors import ArchiveError
+    from services.archive.index.damage import driver_says
 
     try:
         yield
@@ -120,8 +121,7 @@ def failures(doing: str, interrupted: str) -> Iterator[None]:
     except ArchiveError as error:
         fail(str(error))
     except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
-        said = getattr(error, "orig", None) or error  # without the statement, whose values are of patients
-        fail(f"could not {doing}: the database says: {said}")
+        fail(f"could not {doing}: the database says: {driver_says(error)}")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         fail(f"could not {doing}: {where}{error.strerror or error}")
@@ -132,9 +132,15 @@ def schema_of(index: "Index") -> str:
     from services.archive.index.migrate import current, head
 
     revision = current(index.database)
+    if revision is None:
+        fail(
+            f"the database {index.database.name} holds no index: if another one does, --database-url (or --config) "
+            "names it; if the index is lost, dicom-server reindex makes it anew from the files; dicom-server migrate "
+            "makes an empty one"
+        )
     if revision != head():
         fail(
-            f"the tables of the index have revision {revision or 'none'}, this version has {head()}: start the server, "
+            f"the tables of the index have revision {revision}, this version has {head()}: start the server, "
             "or run dicom-server migrate, first"
         )
     return revision

@@ -115,6 +115,7 @@ def restore(
         usage_error(f"{write_config} is there already; --force replaces it")
     with failures("restore the backup", "the index is as it was; restore again"):
         from services.archive.data_directory import DataDirectory
+        from services.archive.identity import check_identity, identity_for
         from services.archive.maintenance.restore import check
         from services.archive.maintenance.restore import restore as run
 
@@ -125,6 +126,8 @@ def restore(
         directory = DataDirectory.open(chosen.data_directory, keep_published=True)
         try:
             with open_index(chosen, migrate=True) as index:
+                if not force:  # or the index of another directory would become that of this one
+                    check_identity(directory, index.database)
                 tables = checked.manifest.tables
                 steps = checked.manifest.files + sum(
                     table.rows for table in tables if table.name == "instances"
@@ -135,6 +138,7 @@ def restore(
                         directory,
                         index.database,
                         schema=schema_of(index),
+                        identity=identity_for(directory, index.database),
                         force=force,
                         advance=advance,
                     )

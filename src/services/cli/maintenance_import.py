@@ -98,6 +98,8 @@ def import_(
             )
         except DataDirectoryInUse as error:
             fail(f"{error}\nwhile that server runs, dicom-send brings it the files")
+        if opened.archive.repair.unindexed:
+            typer.echo("the index knew none of the images that are there: run dicom-server reindex", err=True)
         files = files_in(folder, chosen.data_directory, unreadable)
         try:
             with progress("taking in", number, quiet=verbose) as advance:

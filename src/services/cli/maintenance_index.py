@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,8 @@ from services.printable import printable
 from services.server.config import LogFormat
 
 if TYPE_CHECKING:
+    from services.archive.data_directory import DataDirectory
+    from services.archive.maintenance.reindex import Reindexed
     from services.archive.maintenance.verify import Finding
     from services.archive.maintenance.walk import Problem
     from services.server.config import Config
@@ -39,8 +42,8 @@ def reindex(
     """Make the whole index anew from the files.
 
     The server must not run. Until the end the old index stands, whatever comes between. Files that are damaged are
-    listed and get no row; nothing is done to them. An index.db that cannot be opened any more is moved away first,
-    and index.db-wal and index.db-shm with it.
+    listed and get no row; nothing is done to them. An index.db that is damaged is moved away first, and index.db-wal
+    and index.db-shm with it; the line that says so names where to.
 
     \b
     Examples:
@@ -51,27 +54,21 @@ def reindex(
     """
     chosen = settings(config, data_dir, database_url)
     root = existing(chosen)
+    problems: list[Problem] = []
     with failures("make the index anew", "the index is as it was"):
         from services.archive.data_directory import DataDirectory
-        from services.archive.maintenance.reindex import reindex as run
-        from services.archive.maintenance.walk import study_uids
+        from services.archive.index.database import embedded_file
+        from services.archive.maintenance.reindex import set_damaged_aside
 
-        problems: list[Problem] = []
         directory = DataDirectory.open(root, keep_published=True)
-        try:
-            with (
-                open_index(chosen, migrate=True) as index,
-                progress("indexing studies", len(study_uids(root))) as advance,
-            ):
-                done = run(
-                    directory,
-                    index.database,
-                    on_problem=lambda problem: problems.append(problem) if len(problems) < _LISTED else None,
-                    advance=advance,
-                    allow_empty=allow_empty,
-                )
-        finally:
-            directory.close()
+        with closing(directory):
+            aside = set_damaged_aside(embedded_file(chosen.database_url, directory.path))
+            if aside is None:
+                done = _reindex(chosen, directory, problems, allow_empty)
+            else:
+                typer.echo(printable(str(aside)))
+                with failures("make the index anew", "the new index is empty; say it again"):
+                    done = _reindex(chosen, directory, problems, allow_empty)
     for problem in problems:
         typer.echo(printable(str(problem)))
     typer.echo(
@@ -79,6 +76,28 @@ def reindex(
     )
     if done.problems:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def _reindex(
+    config: "Config", directory: "DataDirectory", problems: list["Problem"], allow_empty: bool
+) -> "Reindexed":
+    """What was made; the first files that got no row are added to `problems`."""
+    from services.archive.identity import identity_for
+    from services.archive.maintenance.reindex import reindex as run
+    from services.archive.maintenance.walk import study_uids
+
+    with (
+        open_index(config, migrate=True) as index,
+        progress("indexing studies", len(study_uids(directory.path))) as advance,
+    ):
+        return run(
+            directory,
+            index.database,
+            on_problem=lambda problem: problems.append(problem) if len(problems) < _LISTED else None,
+            advance=advance,
+            allow_empty=allow_empty,
+            identity=identity_for(directory, index.database),
+        )
 
 
 def verify(
@@ -126,6 +145,12 @@ def verify(
         told = ", ".join(f"{number} {kind}" for kind, number in sorted(found.counts.items()))
         repaired = f", {mended} repaired" if repair else ""
         typer.echo(f"{files} files verified{repaired}: {told or 'all agree'}")
+    if files and found.counts["file-without-row"] == files:
+        typer.echo(
+            "no file has a row: dicom-server reindex makes them all; or the index is in another database, which "
+            "--database-url names",
+            err=True,
+        )
     if found.counts:
         raise typer.Exit(ExitCode.FAILURE)
 
@@ -162,6 +187,7 @@ def _verify(config: "Config", deep: bool, found: _Found) -> int:
 def _repair(config: "Config", deep: bool, found: _Found) -> tuple[int, int]:
     """How many files were looked at, and how many mended; what stays is found."""
     from services.archive.data_directory import DataDirectory
+    from services.archive.identity import check_identity
     from services.archive.maintenance.repair import repair
     from services.archive.maintenance.verify import Verification
     from services.archive.maintenance.walk import study_uids
@@ -173,6 +199,7 @@ def _repair(config: "Config", deep: bool, found: _Found) -> tuple[int, int]:
             open_index(config, migrate=True) as index,
             progress("repairing studies", len(study_uids(directory.path))) as advance,
         ):
+            check_identity(directory, index.database)
             record = index.writer.record
             recover(directory, record)
             verification = Verification(

@@ -67,12 +67,18 @@ def recorder_of(config: Config, worker: int | None = None) -> Recorder | None:
 
 
 def tell_repair(repair: Repair, who: str = "an earlier server") -> None:
-    """Say what somebody who was stopped had left unfinished, where it had."""
+    """Say what somebody who was stopped had left unfinished, where it had, and what else is wrong at start."""
     if repair.published or repair.unfinished:
         get_logger().warning(
             f"{who} was stopped while it stored",
             stored=repair.published - repair.elsewhere,
             discarded=repair.unfinished + repair.elsewhere,
+        )
+    if repair.unindexed:
+        get_logger().warning(
+            "the index is empty, but the data directory holds images, which nobody can find or retrieve: stop the "
+            "server and run dicom-server reindex; or, if another database has their index, name it (databaseURL)",
+            file=repair.unindexed,
         )
     for name in repair.unreadable:
         get_logger().error("left in the data directory: it cannot be read", file=name)

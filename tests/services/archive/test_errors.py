@@ -2,7 +2,7 @@
 
 import errno
 import os
-from sqlite3 import IntegrityError, OperationalError
+from sqlite3 import DatabaseError, IntegrityError, OperationalError
 
 import pytest
 
@@ -31,6 +31,10 @@ def test_everything_else_is_the_disk(number: int) -> None:
             "OperationalError: deadlock detected",
         ),
         (OperationalError(""), "OperationalError"),
+        (
+            DatabaseError("database disk image is malformed"),
+            "DatabaseError: database disk image is malformed",
+        ),
         (IntegrityError("the name of a patient"), "IntegrityError"),
         (ValueError("the name of a patient"), "ValueError"),
     ],

@@ -1,13 +1,19 @@
 """A data directory with its index: locked first, brought together, closed in order."""
 
 import asyncio
+import os
+import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from archive_samples import data_set, instances, store
-from services.archive.errors import DataDirectoryError, IndexUnavailable
+from archive_samples import data_set, instances, store, store_one
+from services.archive import opening
+from services.archive.committer import Record
+from services.archive.data_directory import DataDirectory, Repair
+from services.archive.errors import DataDirectoryError, IndexDamaged, IndexUnavailable
+from services.archive.identity import OfAnotherDirectory
 from services.archive.opening import Opened, open_with_index
 from services.archive.publish import Outcome
 
@@ -89,3 +95,76 @@ def test_an_index_that_cannot_be_used_lets_the_directory_go(tmp_path: Path) -> N
     with pytest.raises(IndexUnavailable):
         opened(tmp_path / "data", "postgresql://nobody@127.0.0.1:1/nothing")
     opened(tmp_path / "data").close()  # it is not taken any more
+
+
+def test_images_without_an_index_are_seen(tmp_path: Path) -> None:
+    path = "1.2.3/1.2.3.4/1.9.1.dcm"
+    store_one(tmp_path, data_set("1.9.1"), "1.9.1")  # without an index
+    for _ in range(2):
+        room = opened(tmp_path)
+        assert room.archive.repair.unindexed == path
+        room.close()
+    room = opened(tmp_path)
+    asyncio.run(store(room.archive, data_set("1.9.2"), "1.9.2"))
+    room.close()
+    room = opened(tmp_path)
+    assert room.archive.repair.unindexed == "", "an index that has something is not doubted"
+    room.close()
+
+
+def test_an_archive_that_never_had_an_image_has_lost_none(tmp_path: Path, database_url: str) -> None:
+    (tmp_path / "data" / "1.2.3" / "1.2.3.4").mkdir(parents=True)
+    (tmp_path / "data" / "lost+found").mkdir()
+    (tmp_path / "data" / "1.2.3" / "notes.txt").touch()
+    room = opened(tmp_path / "data", database_url)
+    assert room.archive.repair.unindexed == ""
+    room.close()
+
+
+def test_the_first_images_of_a_server_that_was_killed_are_no_loss(tmp_path: Path) -> None:
+    """They are published and in the journal, and not in the index yet."""
+    store_one(tmp_path, data_set("1.9.1"), "1.9.1")
+    os.link(tmp_path / "1.2.3/1.2.3.4/1.9.1.dcm", tmp_path / ".incoming" / "1-1")
+    room = opened(tmp_path)
+    assert room.archive.repair == Repair(published=1)
+    room.close()
+
+
+def test_nothing_is_looked_for_where_the_index_has_an_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = opened(tmp_path)
+    asyncio.run(store(room.archive, data_set("1.9.1"), "1.9.1"))
+    room.close()
+    monkeypatch.setattr(opening, "_any_file", lambda *_, **__: pytest.fail("looked for files"))
+    opened(tmp_path).close()
+
+
+def test_damage_that_is_met_while_repairing_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recover(directory: DataDirectory, record: Record) -> Repair:
+        connection = sqlite3.connect(tmp_path / "none.db")
+        try:
+            connection.execute("SELECT 1 FROM t")
+        except sqlite3.Error as error:
+            raise DataDirectoryError("could not be recorded") from error
+        finally:
+            connection.close()
+        raise AssertionError
+
+    (tmp_path / "none.db").write_bytes(b"no database" * 1000)
+    monkeypatch.setattr(opening, "recover", recover)
+    with pytest.raises(IndexDamaged, match=f"dicom-server reindex --data-dir {tmp_path}/data"):
+        opened(tmp_path / "data")
+    monkeypatch.undo()
+    opened(tmp_path / "data").close()
+
+
+def test_an_index_of_another_directory_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db"
+    opened(tmp_path / "a", url).close()
+    with pytest.raises(OfAnotherDirectory, match=f"of the data directory {tmp_path}/a "):
+        opened(tmp_path / "b", url)
+    opened(tmp_path / "a", url).close()
+    opened(tmp_path / "b").close()  # it is not taken any more

@@ -191,6 +191,16 @@ def test_what_is_no_trailing_padding_makes_a_difference(press: Press, syntax: st
     assert press.publish(longer) is Outcome.DUPLICATE_DIFFERENT
 
 
+@pytest.mark.parametrize("padding", [b"", PADDINGS["explicit"][1]])
+def test_of_an_equal_one_the_stored_file_is_told(press: Press, padding: bytes) -> None:
+    first = press.publication(data_set() + padding, title="A")
+    press.publish(first)
+    second = press.publication(title="SOMEBODY ELSE")
+    assert second.data_set_offset != first.data_set_offset
+    assert press.publish(second) is Outcome.DUPLICATE_EQUAL
+    assert (second.data_set_offset, second.size) == (first.data_set_offset, first.size)
+
+
 def test_differences_beyond_the_first_piece_are_seen(linking: Press, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.archive.publish._COMPARED_AT_ONCE", 16)
     data = bytearray(data_set())

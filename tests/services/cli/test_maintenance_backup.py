@@ -108,3 +108,19 @@ def test_a_backup_makes_no_index(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert f"{tmp_path}/data/index.db: there is no index there" in done.stderr
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_the_index_of_another_directory_is_restored_into_by_force_only(tmp_path: Path, root: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db"
+    file, other = tmp_path / "a.backup", tmp_path / "other"
+    assert invoke("backup", str(file), "--data-dir", str(root), "--files").exit_code == 0
+    (tmp_path / "empty").mkdir()
+    options = ("--database-url", url)
+    assert invoke("reindex", "--data-dir", str(tmp_path / "empty"), *options).exit_code == 0
+    done = invoke("restore", str(file), "--data-dir", str(other), *options)
+    assert done.exit_code == 1
+    assert f"is that of the data directory {tmp_path}/empty (identity" in done.stderr
+    assert instances(other) == []
+    assert invoke("restore", str(file), "--data-dir", str(other), *options, "--force").exit_code == 0
+    done = invoke("verify", "--repair", "--data-dir", str(other), *options)
+    assert done.stdout == "2 files verified, 0 repaired: all agree\n"

@@ -84,3 +84,11 @@ def test_an_archive_is_not_imported_into_itself(tmp_path: Path, folder: Path) ->
     done = invoke("import", str(tmp_path), "--data-dir", str(folder))
     assert done.exit_code == 1
     assert "lie in one another" in done.stderr
+
+
+def test_images_that_an_empty_index_does_not_know_are_told(tmp_path: Path, folder: Path) -> None:
+    """Afterwards it is not empty any more, and no server would say so."""
+    store_one(tmp_path / "data", data_set("1.9.7"), "1.9.7")
+    done = invoke("import", str(folder), "--data-dir", str(tmp_path / "data"))
+    assert done.exit_code == 0
+    assert done.stderr == "the index knew none of the images that are there: run dicom-server reindex\n"

@@ -17,11 +17,11 @@ def test_the_embedded_database(tmp_path: Path) -> None:
     (tmp_path / "index.db").touch()  # a database of SQLite without a table
     pending = invoke("--data-dir", tmp_path, "--check")
     assert pending.exit_code == 1, pending.output
-    assert "revision none, this version has 0001" in pending.output
-    assert "pending: 0001" in pending.output
+    assert "revision none, this version has 0002" in pending.output
+    assert "pending: 0001, 0002" in pending.output
     done = invoke("--data-dir", tmp_path)
     assert done.exit_code == 0, done.output
-    assert "migrated: 0001" in done.output
+    assert "migrated: 0001, 0002" in done.output
     again = invoke("--data-dir", tmp_path, "--check")
     assert (again.exit_code, "nothing is pending" in again.output) == (0, True)
     assert "nothing was pending" in invoke("--data-dir", tmp_path).output
@@ -46,7 +46,7 @@ def test_postgresql_and_its_password() -> None:
         secret = url.replace("dicom@", "dicom:s3cret@")
         done = invoke("--database", "postgres", "--database-url", secret)
         assert done.exit_code == 0, done.output
-        assert "migrated: 0001" in done.output
+        assert "migrated: 0001, 0002" in done.output
         assert "s3cret" not in done.output
 
 

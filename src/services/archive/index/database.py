@@ -13,8 +13,9 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from services.archive.errors import IndexUnavailable
+from services.archive.errors import IndexDamaged, IndexUnavailable
 from services.archive.index.checkpoints import Checkpoints
+from services.archive.index.damage import driver_says, is_damage, mending
 
 FILE_NAME = "index.db"
 """Of the embedded database, in the data directory."""
@@ -38,12 +39,20 @@ class Database:
         engine: for whatever is no hot path: migrations, maintenance; its connections are pooled.
         is_sqlite: SQLite, otherwise PostgreSQL.
         name: for a person, without a password.
+        data_directory: whose index it keeps.
     """
 
     def __init__(
-        self, engine: Engine, *, name: str, is_sqlite: bool, checkpoints: Checkpoints | None = None
+        self,
+        engine: Engine,
+        data_directory: Path,
+        *,
+        name: str,
+        is_sqlite: bool,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.engine = engine
+        self.data_directory = data_directory
         self.is_sqlite = is_sqlite
         self.name = name
         self._checkpoints = checkpoints
@@ -61,34 +70,43 @@ class Database:
             checkpoints: look after SQLite's write-ahead log; another process does otherwise.
 
         Raises:
+            IndexDamaged: it is an embedded one that SQLite cannot read any more.
             IndexUnavailable: it cannot be opened, or does not answer.
         """
         location = _location(url, data_directory)
         name = location.render_as_string(hide_password=True)
         try:
             if location.get_backend_name() == "sqlite":
-                return cls._open_sqlite(location, durability, checkpoints)
+                return cls._open_sqlite(location, data_directory, durability, checkpoints)
             engine = _postgresql(location, durability)
             with engine.connect():
                 pass
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            if is_damage(error):
+                raise _damaged(Path(location.database or ""), data_directory, error) from error
             raise IndexUnavailable(
-                f"the index in {name} cannot be used: {_cause(error)}; {_ADVICE}"
+                f"the index in {name} cannot be used: {driver_says(error)}; {_ADVICE}"
             ) from error
-        return cls(engine, name=name, is_sqlite=False)
+        return cls(engine, data_directory, name=name, is_sqlite=False)
 
     @classmethod
-    def _open_sqlite(cls, location: URL, durability: str, checkpoints: bool) -> "Database":
+    def _open_sqlite(
+        cls, location: URL, data_directory: Path, durability: str, checkpoints: bool
+    ) -> "Database":
         path = Path(location.database or "")
         _make(path)
         engine = create_engine(location, connect_args={"check_same_thread": False})
         synchronous = "FULL" if durability == "power" else "NORMAL"
         event.listen(engine, "connect", lambda connection, record: _prepare_sqlite(connection, synchronous))
         event.listen(engine, "begin", _begin_sqlite)
-        with engine.connect():
-            pass
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1")  # reads the names of all tables
         return cls(
-            engine, name=str(path), is_sqlite=True, checkpoints=Checkpoints(path) if checkpoints else None
+            engine,
+            data_directory,
+            name=str(path),
+            is_sqlite=True,
+            checkpoints=Checkpoints(path) if checkpoints else None,
         )
 
     def connect_writer(self) -> Any:
@@ -104,6 +122,17 @@ class Database:
             driver.autocommit = True
         return driver
 
+    def failure(self, doing: str, error: Exception) -> IndexUnavailable:
+        """What to raise for an error of the driver's or of SQLAlchemy's: it has no statement in it, and no values.
+
+        Args:
+            doing: what did not work, as in "the index in ... <doing>".
+            error: a damaged file becomes `IndexDamaged`.
+        """
+        if is_damage(error):
+            return _damaged(Path(self.name), self.data_directory, error)
+        return IndexUnavailable(f"the index in {self.name} {doing}: {driver_says(error)}")
+
     def close(self) -> None:
         """Close every connection of the engine; SQLite's write-ahead log goes into the database. Blocks."""
         self.engine.dispose()
@@ -114,9 +143,22 @@ class Database:
 _ADVICE = "see that the database is there and lets this user in, or name another one (databaseURL)"
 
 
+def embedded_file(url: str, data_directory: Path) -> Path | None:
+    """The file of SQLite that a URL names; None where it names a PostgreSQL.
+
+    Args:
+        url, data_directory: as of `Database.open`.
+
+    Raises:
+        IndexUnavailable: it names neither.
+    """
+    location = _location(url, data_directory)
+    return Path(location.database or "") if location.get_backend_name() == "sqlite" else None
+
+
 def _location(url: str, data_directory: Path) -> URL:
     if not url:
-        return URL.create("sqlite", database=str(data_directory.absolute() / FILE_NAME))
+        return URL.create("sqlite", database=str(_usual_file(data_directory)))
     try:
         location = make_url(url)
     except (ArgumentError, ValueError):
@@ -133,10 +175,13 @@ def _location(url: str, data_directory: Path) -> URL:
     )
 
 
-def _cause(error: Exception) -> str:
-    """What the driver says, in one line and without statements and their values."""
-    said = str(getattr(error, "orig", None) or error)
-    return said.strip().partition("\n")[0] or type(error).__name__
+def _usual_file(data_directory: Path) -> Path:
+    return data_directory.absolute() / FILE_NAME
+
+
+def _damaged(file: Path, data_directory: Path, error: Exception) -> IndexDamaged:
+    what_to_do = mending(file, data_directory, _usual_file(data_directory))
+    return IndexDamaged(f"the index in {file} is damaged: {driver_says(error)}; {what_to_do}")
 
 
 def _make(path: Path) -> None:

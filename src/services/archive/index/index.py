@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from services.archive.index.database import Database
 from services.archive.index.migrate import upgrade
 from services.archive.index.reader import IndexReader
-from services.archive.index.schema import LEVELS
+from services.archive.index.schema import LEVELS, instances
 from services.archive.index.writer import IndexWriter
 
 
@@ -60,6 +60,11 @@ class Index:
                 table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                 for table in LEVELS
             }
+
+    def is_empty(self) -> bool:
+        """Whether there is no instance in it; costs next to nothing, however many there are."""
+        with self.database.engine.connect() as connection:
+            return connection.execute(select(instances.c.id).limit(1)).first() is None
 
     def close(self) -> None:
         """Finish what is being read and let the database go. Blocks."""

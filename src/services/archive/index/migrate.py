@@ -18,8 +18,12 @@ from services.archive.index.database import SQLITE_BEGIN, Database
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision of `index.schema`; a test holds it equal to the last of `migrations/versions`."""
+
+ROWS_ALIKE = frozenset({"0001", "0002"})
+"""Revisions between which patients, studies, series and instances have not changed: a backup of any of them can be
+restored into the others."""
 
 _VERSION_TABLE = "alembic_version"
 _LOCK = 0x4449434F4D  # any number that nobody else takes
@@ -40,7 +44,7 @@ def current(database: Database) -> str | None:
         with database.engine.connect() as connection:
             return _current(connection)
     except SQLAlchemyError as error:
-        raise IndexUnavailable(f"the index in {database.name} cannot be read: {error}") from error
+        raise database.failure("cannot be read", error) from error
 
 
 def pending(database: Database) -> list[str]:
@@ -71,8 +75,7 @@ def upgrade(database: Database) -> list[str]:
                 _run(connection)
             return revisions
     except SQLAlchemyError as error:
-        said = getattr(error, "orig", None) or error
-        raise IndexUnavailable(f"the index in {database.name} could not be migrated: {said}") from error
+        raise database.failure("could not be migrated", error) from error
 
 
 def _current(connection: Connection) -> str | None:

@@ -1,4 +1,4 @@
-"""The tables of the index, one to a level of the Patient Root model (PS3.4 C.6.1).
+"""The tables of the index, one to a level of the Patient Root model (PS3.4 C.6.1), and whose index it is.
 
 Columns are what is matched in SQL with the help of an index; `attributes` holds every value that a level keeps, as a
 JSON object by tag (`{"00100010": "Doe^John"}`, items of a sequence as a list of such objects). Counts are maintained,
@@ -155,6 +155,16 @@ instances = Table(
 )
 """`data_set_offset` is where the data set begins in its file, `size` its length, both in bytes; `stored_at` is in
 microseconds since 1970. The file is `instance_path(study, series, instance)`."""
+
+data_directory = Table(
+    "data_directory",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _key("identity"),
+    _key("path"),
+)
+"""One row, of number 1: the data directory that the index is of (`services.archive.identity`), and where that was when
+it was opened last. No row where the index is in the directory itself, or was never opened with one."""
 
 LEVELS = (patients, studies, series, instances)
 """From the top down."""

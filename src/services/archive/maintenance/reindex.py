@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from services.archive.data_directory import DataDirectory
 from services.archive.errors import ArchiveError, NotRecordable
+from services.archive.identity import adopt
 from services.archive.index.damage import find_damage, move_aside
 from services.archive.index.entry import Recorded
 from services.archive.index.writer import Connects, IndexWriter
@@ -75,6 +76,7 @@ def reindex(
     on_problem: OnProblem,
     advance: Callable[[int], None] = lambda studies: None,
     allow_empty: bool = False,
+    identity: str = "",
 ) -> Reindexed:
     """Replace all rows of the index by what the files say, and clear the journal. Blocks for long.
 
@@ -84,6 +86,7 @@ def reindex(
         on_problem: told of each file that gets no row, and of each name that is none of the archive's.
         advance: told of each further study; their number is that of `study_uids(directory.path)`.
         allow_empty: leave the index empty when there is no instance in the data directory.
+        identity: of the directory, which the index has then; empty for one that needs none (`archive.identity`).
 
     Raises:
         NothingToIndex: there is none, and it was not allowed.
@@ -108,6 +111,7 @@ def reindex(
     with OneTransaction(database) as transaction, Reader(directory.path) as reader:
         had_rows = transaction.cursor.execute("SELECT 1 FROM instances LIMIT 1").fetchone() is not None
         transaction.empty()
+        adopt(transaction.cursor, identity, directory.path, is_sqlite=transaction.is_sqlite)
         for portion in reader.read(path for uid in studies for path in paths(uid)):
             indexed += _record(transaction, portion, problem)
         if had_rows and not indexed and not last and not allow_empty:

@@ -21,6 +21,8 @@ from sqlalchemy import Table, bindparam, insert
 from sqlalchemy.engine import Dialect
 
 from services.archive.data_directory import DataDirectory
+from services.archive.identity import adopt
+from services.archive.index.migrate import ROWS_ALIKE
 from services.archive.index.schema import LEVELS
 from services.archive.index.statements import Statement
 from services.archive.index.writer import Connects
@@ -119,6 +121,7 @@ def restore(
     database: Connects,
     *,
     schema: str,
+    identity: str = "",
     force: bool = False,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Restored:
@@ -129,6 +132,7 @@ def restore(
         directory: open, so that no server uses it.
         database: of its index, with the tables of this version.
         schema: the revision of those tables.
+        identity: of the directory, which the index has then; empty for one that needs none (`archive.identity`).
         force: the index may have rows, which go, and files that differ from those of the backup, which are replaced.
             Other files stay.
         advance: told of each further row of an instance, and each further file.
@@ -139,7 +143,7 @@ def restore(
         OSError: a file cannot be written.
         Exception: the driver's; the rows are as they were.
     """
-    if backup.manifest.schema != schema:
+    if backup.manifest.schema != schema and not {backup.manifest.schema, schema} <= ROWS_ALIKE:
         raise BackupError(
             f"{backup.path} has tables of revision {printable(backup.manifest.schema)}, the index here has {schema}: "
             "restore it with the version that wrote it, and start this one, which brings the index to its own revision"
@@ -149,13 +153,14 @@ def restore(
     if not force:
         _refuse_occupied(backup, directory, database)
     with _readable(backup.path):
-        return _restore(backup, directory, database, force, advance)
+        return _restore(backup, directory, database, identity, force, advance)
 
 
 def _restore(
     backup: Checked,
     directory: DataDirectory,
     database: Connects,
+    identity: str,
     force: bool,
     advance: Callable[[int], None],
 ) -> Restored:
@@ -169,6 +174,7 @@ def _restore(
         files.sync_directories()
     with OneTransaction(database) as transaction:
         transaction.empty()
+        adopt(transaction.cursor, identity, directory.path, is_sqlite=transaction.is_sqlite)
         rows = _load_tables(backup, transaction, advance)
         transaction.commit()
     return Restored(rows, files.put_there, files.kept)

@@ -2,14 +2,16 @@
 
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from databases import throwaway_postgresql
-from services.archive.errors import IndexUnavailable
-from services.archive.index.database import Database
+from services.archive.errors import IndexDamaged, IndexUnavailable
+from services.archive.index.database import Database, embedded_file
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("process", 1), ("power", 2)])
@@ -92,10 +94,41 @@ def test_postgresql_on_every_connection(tmp_path: Path, durability: str, commit:
         database.close()
 
 
-def test_sqlite_that_cannot_be_used(tmp_path: Path) -> None:
+def test_a_damaged_sqlite(tmp_path: Path) -> None:
     (tmp_path / "index.db").write_bytes(b"this is no database" * 100)
-    with pytest.raises(IndexUnavailable, match=r"index\.db cannot be used: file is not a database; see that"):
+    with pytest.raises(IndexDamaged) as refused:
         Database.open("", tmp_path, durability="process")
+    assert str(refused.value) == (
+        f"the index in {tmp_path}/index.db is damaged: file is not a database; stop the server, then make the index "
+        f"anew from the files: dicom-server reindex --data-dir {tmp_path}"
+    )
+
+
+def test_sqlite_whose_tables_cannot_be_named(tmp_path: Path) -> None:
+    """The header is whole, the page behind it is not; nothing is left running on such a file."""
+    database = Database.open("", tmp_path, durability="process")
+    with database.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t (x)"))
+    database.close()
+    good = (tmp_path / "index.db").read_bytes()
+    (tmp_path / "index.db").write_bytes(good[:100] + b"\xee" * (4096 - 100) + good[4096:])
+    threads = threading.active_count()
+    with pytest.raises(IndexDamaged, match="malformed; stop the server"):
+        Database.open("", tmp_path, durability="process")
+    assert threading.active_count() == threads
+
+
+def test_failures_have_no_statement_and_no_link(tmp_path: Path) -> None:
+    database = Database.open("", tmp_path, durability="process")
+    with database.engine.connect() as connection, pytest.raises(SQLAlchemyError) as raised:
+        connection.execute(text("SELECT x FROM t WHERE x = :x"), {"x": "Doe^John"})
+    failure = database.failure("cannot be read", raised.value)
+    database.close()
+    assert not isinstance(failure, IndexDamaged)
+    assert str(failure) == f"the index in {tmp_path}/index.db cannot be read: no such table: t"
+
+
+def test_sqlite_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(IndexUnavailable, match="No such file or directory"):
         Database.open("", tmp_path / "nowhere", durability="process")
 
@@ -136,3 +169,9 @@ def test_a_transaction_is_one(tmp_path: Path) -> None:
         assert connection.execute(text("SELECT count(*) FROM t")).scalar() == 0
     database.close()
     assert sqlite3.connect(tmp_path / "index.db").execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def test_the_file_of_a_url(tmp_path: Path) -> None:
+    assert embedded_file("", tmp_path) == tmp_path / "index.db"
+    assert embedded_file("sqlite:////elsewhere/x.db?timeout=3", tmp_path) == Path("/elsewhere/x.db")
+    assert embedded_file("postgresql://me@host/x", tmp_path) is None

@@ -16,6 +16,14 @@ def test_what_is_written_can_be_counted_and_stays(tmp_path: Path, database_url: 
         index.close()
 
 
+def test_whether_there_is_an_instance(tmp_path: Path, database_url: str) -> None:
+    index = Index.open(database_url, tmp_path, durability="process")
+    assert index.is_empty()
+    index.writer.record([sample("1.4")])
+    assert not index.is_empty()
+    index.close()
+
+
 def test_tables_are_not_made_unasked(tmp_path: Path) -> None:
     from services.archive.index.migrate import current
 

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from databases import BOTH, throwaway_postgresql
-from services.archive.errors import IndexUnavailable
+from services.archive.errors import IndexDamaged, IndexUnavailable
 from services.archive.index import migrate
 from services.archive.index.database import Database
-from services.archive.index.schema import metadata
+from services.archive.index.schema import LEVELS, metadata
+
+REVISIONS = ["0001", "0002"]
 
 
 @pytest.fixture(params=BOTH)
@@ -33,8 +35,8 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 
 def test_migrations_make_the_schema(empty: Database) -> None:
     assert migrate.current(empty) is None
-    assert migrate.pending(empty) == ["0001"]
-    assert migrate.upgrade(empty) == ["0001"]
+    assert migrate.pending(empty) == REVISIONS
+    assert migrate.upgrade(empty) == REVISIONS
     assert migrate.current(empty) == migrate.head()
     assert (migrate.pending(empty), migrate.upgrade(empty)) == ([], [])
     with empty.engine.connect() as connection:
@@ -52,10 +54,10 @@ def test_names_collations_and_defaults_are_those_of_the_schema(empty: Database, 
     assert described(empty) == migrated
 
 
-def described(database: Database) -> dict[str, object]:
+def described(database: Database, tables: Collection[str] = tuple(metadata.tables)) -> dict[str, object]:
     inspector = inspect(database.engine)
     found: dict[str, object] = {}
-    for table in metadata.tables:
+    for table in tables:
         columns = [
             (c["name"], str(c["type"]), getattr(c["type"], "collation", None), c["nullable"], c["default"])
             for c in inspector.get_columns(table)
@@ -75,6 +77,21 @@ def test_the_head_is_the_last_revision() -> None:
     assert scripts.get_current_head() == migrate.HEAD
 
 
+def test_between_revisions_with_the_same_rows_no_table_of_them_changes(
+    empty: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup of one is restored into another."""
+    tables = {table.name for table in LEVELS}
+    found = []
+    for revision in sorted(migrate.ROWS_ALIKE):
+        monkeypatch.setattr(migrate, "HEAD", revision)
+        migrate.upgrade(empty)
+        assert migrate.current(empty) == revision
+        found.append(described(empty, tables))
+    assert all(each == found[0] for each in found)
+    assert set(REVISIONS) >= migrate.ROWS_ALIKE
+
+
 def test_a_newer_database_is_refused_by_name(empty: Database) -> None:
     migrate.upgrade(empty)
     with empty.engine.begin() as connection:
@@ -87,10 +104,28 @@ def test_a_newer_database_is_refused_by_name(empty: Database) -> None:
 def test_a_migration_that_fails_changes_nothing(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     with empty.engine.begin() as connection:
         connection.execute(text("CREATE TABLE series (x integer)"))
-    with pytest.raises(IndexUnavailable, match="could not be migrated"):
+    with pytest.raises(IndexUnavailable, match="could not be migrated") as refused:
         migrate.upgrade(empty)
+    assert "\n" not in str(refused.value)
+    assert "CREATE TABLE" not in str(refused.value)
     assert migrate.current(empty) is None
     assert inspect(empty.engine).get_table_names() == ["series"]
+
+
+def test_a_damaged_database_is_told_from_others(tmp_path: Path) -> None:
+    """Its revision is what every command asks for first, and says no statement and no link where that fails."""
+    database = Database.open("", tmp_path, durability="process")
+    migrate.upgrade(database)
+    database.close()
+    good = (tmp_path / "index.db").read_bytes()
+    (tmp_path / "index.db").write_bytes(good[:4096] + b"\xee" * 3 * 4096 + good[4 * 4096 :])
+    database = Database.open("", tmp_path, durability="process")
+    for call in (migrate.current, migrate.pending, migrate.upgrade):
+        with pytest.raises(
+            IndexDamaged, match=r"is damaged: [a-z ]+; stop the server, then .* reindex --data-dir"
+        ):
+            call(database)
+    database.close()
 
 
 def test_two_processes_at_one_time(empty: Database, tmp_path: Path) -> None:
@@ -107,7 +142,7 @@ def test_two_processes_at_one_time(empty: Database, tmp_path: Path) -> None:
         for _ in range(3)
     ]
     said = [process.communicate(timeout=60) for process in running]
-    assert sorted(out.strip() for out, _ in said) == ["['0001']", "[]", "[]"], said
+    assert sorted(out.strip() for out, _ in said) == [str(REVISIONS), "[]", "[]"], said
 
 
 def test_alembic_leaves_logging_alone(empty: Database) -> None:

@@ -14,7 +14,7 @@ from services.archive.index.database import Database
 from services.archive.index.schema import LEVELS, instances, series
 from services.archive.index.writer import IndexWriter
 from services.archive.maintenance import reindex as module
-from services.archive.maintenance.reindex import NothingToIndex, Reindexed, reindex
+from services.archive.maintenance.reindex import NothingToIndex, Reindexed, reindex, set_damaged_aside
 from services.archive.maintenance.verify import Verification
 from services.archive.maintenance.walk import Problem
 
@@ -152,3 +152,16 @@ def test_the_server_goes_on_behind_it(root: Path, database: Database) -> None:
     assert wrong(root, database) == []
     with database.engine.connect() as connection:
         assert connection.execute(select(func.sum(series.c.number_of_instances))).scalar_one() == 4
+
+
+def test_only_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
+    file = tmp_path / "index.db"
+    assert set_damaged_aside(None) is None, "PostgreSQL"
+    assert set_damaged_aside(file) is None, "there is none"
+    Database.open("", tmp_path, durability="process").close()
+    assert set_damaged_aside(file) is None
+    file.write_bytes(b"no database" * 1000)
+    aside = set_damaged_aside(file)
+    assert aside is not None
+    assert str(aside) == f"{file} was damaged (file is not a database); it is kept as {aside.kept}"
+    assert list(tmp_path.iterdir()) == [aside.kept]

@@ -4,6 +4,7 @@ import gzip
 import json
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -218,9 +219,16 @@ def test_a_link_in_a_backup_is_refused(tmp_path: Path) -> None:
 def test_tables_of_another_revision_are_refused(root: Path, database: Database, made: Path) -> None:
     directory = DataDirectory.open(root, keep_published=True)
     before = rows(database)
-    with pytest.raises(BackupError, match="tables of revision 0001, the index here has 0002"):
-        restore(check(made), directory, database, schema="0002", force=True)
+    with pytest.raises(BackupError, match="tables of revision 0001, the index here has 9999"):
+        restore(check(made), directory, database, schema="9999", force=True)
     directory.close()
+    assert rows(database) == before
+
+
+def test_an_earlier_revision_with_the_same_rows_is_taken(root: Path, database: Database, made: Path) -> None:
+    before = rows(database)
+    with closing(DataDirectory.open(root, keep_published=True)) as directory:
+        restore(check(made), directory, database, schema="0002", force=True)
     assert rows(database) == before
 
 
