@@ -29,6 +29,7 @@ EXCEPTIONS = {
     "services/query/dates.py": "a part of matching; tests/services/query/test_matching.py",
     "services/query/person_names.py": "a part of matching; tests/services/query/test_matching.py",
     "services/query/wildcards.py": "a part of matching; tests/services/query/test_matching.py",
+    "services/instance_file.py": "tests/services/test_send.py sends files of every kind",
     "services/server/program.py": "tests/services/server/test_server.py and tests/services/cli/test_server.py run it",
     "services/server/children.py": "tests/services/server/test_supervisor.py starts, kills and ends them",
     "services/server/worker.py": "tests/services/server/test_supervisor.py: it is half of that",

@@ -6,13 +6,9 @@ many associations are the business of `services.sending`.
 """
 
 import asyncio
-import errno
 import itertools
 import os
-import re
-import struct
-from collections.abc import Collection, Iterable, Iterator
-from typing import BinaryIO
+from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 
@@ -23,8 +19,9 @@ from dimse.errors import DimseError
 from dimse.messages import Response
 from dul.negotiated import PresentationContext
 from dul.negotiation import MAXIMUM_CONTEXTS, ProposedContext
-from services.part10 import FileMeta, InvalidFileMeta, NotDicom, read_file_meta
-from services.printable import printable, shorten
+from services.conversions import Room
+from services.instance_file import CHUNK, InstanceFile, Need, OpenedFile, disk, read_instance
+from services.part10 import InvalidFileMeta, NotDicom
 from services.sop_classes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -48,95 +45,27 @@ __all__ = [
     "send_file",
 ]
 
-CHUNK = 1 << 20
-"""Bytes read at a time. A data set up to this long is read before its C-STORE begins, so that a file that cannot
-be read costs no association."""
-
 CONVERTIBLE = frozenset((*UNCOMPRESSED, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN))
 """Transfer syntaxes whose pixel data is not compressed, so that the data set can be encoded in another of them."""
 
-_UID = re.compile(r"[0-9.]{1,64}").fullmatch
+_ROOM = Room()
 _FALLBACKS = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
-
-Need = tuple[str, str]
-"""SOP class and transfer syntax: what a presentation context must be about."""
-
-
-class InstanceFile(Struct, frozen=True, gc=False):
-    """A Part 10 file, described by its File Meta Information.
-
-    Attributes:
-        path: of the file.
-        sop_class_uid, sop_instance_uid, transfer_syntax_uid: of its data set.
-        data_set_offset: where the data set begins, in bytes.
-        size: of the whole file, in bytes.
-    """
-
-    path: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    data_set_offset: int
-    size: int
-
-    @property
-    def needs(self) -> Need:
-        """What a presentation context must be about to send it as it is."""
-        return self.sop_class_uid, self.transfer_syntax_uid
-
-    @property
-    def data_set_length(self) -> int:
-        """Bytes of its data set."""
-        return self.size - self.data_set_offset
 
 
 class Ready(Struct, frozen=True):
-    """A data set ready to be sent, and the context it goes out on."""
+    """A data set ready to be sent, and the context it goes out on: a context manager, whose end gives back the room
+    that its conversion took."""
 
     context: PresentationContext
     data_set: bytes | Iterable[bytes]
+    room: int = 0
 
+    def __enter__(self) -> "Ready":
+        return self
 
-def read_instance(path: str | os.PathLike[str]) -> InstanceFile:
-    """Read the File Meta Information of a file, and nothing else.
-
-    Raises:
-        NotDicom: it is no DICOM file.
-        InvalidFileMeta: the transfer syntax or a UID is missing from it, or is no UID.
-        OSError: it cannot be read.
-    """
-    name = os.fspath(path)
-    with open(name, "rb") as file:
-        return _read(name, file)
-
-
-def _read(name: str, file: BinaryIO) -> InstanceFile:
-    size = os.fstat(file.fileno()).st_size
-    try:
-        meta = read_file_meta(file)
-        _check(meta)
-    except NotDicom as error:
-        raise type(error)(f"{name}: {error}") from None
-    return InstanceFile(
-        path=name,
-        sop_class_uid=meta.sop_class_uid,
-        sop_instance_uid=meta.sop_instance_uid,
-        transfer_syntax_uid=meta.transfer_syntax_uid,
-        data_set_offset=meta.data_set_offset,
-        size=size,
-    )
-
-
-def _check(meta: FileMeta) -> None:
-    for what, uid in (
-        ("Media Storage SOP Class UID (0002,0002)", meta.sop_class_uid),
-        ("Media Storage SOP Instance UID (0002,0003)", meta.sop_instance_uid),
-        ("Transfer Syntax UID (0002,0010)", meta.transfer_syntax_uid),
-    ):
-        if not uid:
-            raise InvalidFileMeta(f"the File Meta Information has no {what}")
-        if not _UID(uid):
-            raise InvalidFileMeta(f"the {what} is no UID: '{shorten(printable(uid))}' (PS3.5 9.1)")
+    def __exit__(self, *_: object) -> None:
+        if self.room:
+            _ROOM.give_back(self.room)
 
 
 # -- contexts
@@ -214,14 +143,14 @@ async def send_file(
     Raises:
         NotDicom: not a Part 10 file.
         DimseError: 0122H, the peer accepted no context it could go out on.
-        ValueError: it would have to be converted, and cannot be; its data set has an odd length; or the file is not
-            what `file` says any more.
+        ValueError: it would have to be converted, and cannot be, or is too long; its data set has an odd length; or
+            the file is not what `file` says any more.
         OSError: it cannot be read; where that shows in the middle of a long data set, the association is aborted.
         TimeoutError, AssociationEnded: see `Association.invoke`.
     """
     instance = file if isinstance(file, InstanceFile) else read_instance(file)
-    ready = await prepare(association, instance)
-    return await send_ready(association, instance, ready, priority=priority, timeout=timeout)
+    with await prepare(association, instance) as ready:
+        return await send_ready(association, instance, ready, priority=priority, timeout=timeout)
 
 
 async def prepare(association: Association, instance: InstanceFile) -> Ready:
@@ -231,19 +160,32 @@ async def prepare(association: Association, instance: InstanceFile) -> Ready:
         DimseError, ValueError, OSError: see `send_file`.
     """
     context = _context(association, instance)
-    file = _File(instance)
     if context.transfer_syntax != instance.transfer_syntax_uid:
-        # Seconds of pydicom for a large one, which other associations need not wait for.
-        return Ready(context, await asyncio.to_thread(_converted, instance, file, context.transfer_syntax))
-    chunks = file.chunks()
+        return await _convert(instance, await disk.do(lambda: OpenedFile(instance)), context)
+    owed = b""
     if instance.data_set_length % 2:
         if instance.transfer_syntax_uid != DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
             raise ValueError(
                 f"its data set of {instance.data_set_length} bytes is cut off or damaged: an odd length cannot be sent "
                 "(PS3.8 E.1)"
             )
-        chunks = itertools.chain(chunks, (b"\0",))  # which its writer owed (PS3.5 A.5)
-    return Ready(context, chunks if instance.data_set_length > CHUNK else b"".join(chunks))
+        owed = b"\0"  # by its writer (PS3.5 A.5)
+    if instance.data_set_length <= CHUNK:
+        return Ready(context, await disk.do(lambda: b"".join((*OpenedFile(instance).chunks(), owed))))
+    file = await disk.do(lambda: OpenedFile(instance))
+    return Ready(context, itertools.chain(file.chunks(), (owed,) if owed else ()))
+
+
+async def _convert(instance: InstanceFile, file: OpenedFile, context: PresentationContext) -> Ready:
+    size = instance.data_set_length
+    await _ROOM.take(size)
+    try:
+        # Seconds of pydicom for a large one, which other associations need not wait for.
+        converted = await asyncio.to_thread(_converted, instance, file, context.transfer_syntax)
+    except BaseException:
+        _ROOM.give_back(size)
+        raise
+    return Ready(context, converted, size)
 
 
 async def send_ready(
@@ -269,85 +211,7 @@ async def send_ready(
     )
 
 
-class _File:
-    """The file of an instance, open for as long as anybody has this, and known to be what the instance says.
-
-    Between the question what there is and its answer on the network another version may have taken the place of a
-    file, in another transfer syntax, or a part of it may have been lost.
-    """
-
-    __slots__ = ("_fd", "_instance")
-
-    def __init__(self, instance: InstanceFile) -> None:
-        self._instance = instance
-        self._fd = -1
-        self._fd = os.open(instance.path, os.O_RDONLY | os.O_CLOEXEC)
-        if not self._is_as_described():
-            raise ValueError(
-                f"{instance.path} has changed since it was found, or is damaged: ask again; "
-                "dicom-server verify --deep says which files of an archive are damaged"
-            )
-
-    def __del__(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-
-    def _is_as_described(self) -> bool:
-        instance = self._instance
-        if os.fstat(self._fd).st_size != instance.size:
-            return False
-        head = os.pread(self._fd, instance.data_set_offset, 0)
-        if _file_meta_of(instance) in head and _says_offset(head):
-            return True
-        with self.opened() as file:  # of whom we know nothing
-            return _read(instance.path, file) == instance
-
-    def opened(self) -> BinaryIO:
-        """The file from its beginning."""
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        return open(self._fd, "rb", closefd=False)
-
-    def chunks(self) -> Iterator[bytes]:
-        """Its data set."""
-        at, end = self._instance.data_set_offset, self._instance.size
-        while at < end:
-            chunk = os.pread(self._fd, min(CHUNK, end - at), at)
-            if not chunk:
-                raise OSError(errno.EIO, "it has become shorter", self._instance.path)
-            at += len(chunk)
-            yield chunk
-
-
-_UI = struct.Struct("<HH2sH")
-_PREFIX = bytes.fromhex("4449434d 02000000 554c 0400")
-"""`DICM`, and the header of File Meta Information Group Length (0002,0000), behind the preamble."""
-
-_BEFORE = 128 + len(_PREFIX) + 4  # bytes, with the group length
-
-
-def _file_meta_of(instance: InstanceFile) -> bytes:
-    """The three elements that say what a file is and stand side by side (PS3.10 7.1)."""
-    return (
-        _ui(0x0002, instance.sop_class_uid)
-        + _ui(0x0003, instance.sop_instance_uid)
-        + _ui(0x0010, instance.transfer_syntax_uid)
-    )
-
-
-def _ui(number: int, uid: str) -> bytes:
-    value = uid.encode("latin-1")
-    value += b"\0" * (len(value) % 2)
-    return _UI.pack(0x0002, number, b"UI", len(value)) + value
-
-
-def _says_offset(head: bytes) -> bool:
-    """Whether the data set begins where this ends, going by the group length."""
-    if head[128 : _BEFORE - 4] != _PREFIX:
-        return False
-    return len(head) - _BEFORE == int.from_bytes(head[_BEFORE - 4 : _BEFORE], "little")
-
-
-def _converted(instance: InstanceFile, file: _File, transfer_syntax_uid: str) -> bytes:
+def _converted(instance: InstanceFile, file: OpenedFile, transfer_syntax_uid: str) -> bytes:
     from pydicom import dcmread
 
     try:

@@ -374,13 +374,14 @@ class _Lane:
             except (OSError, ValueError) as error:
                 self._job.failed(item, _reason(error))
                 continue
-            async with self._outstanding:
-                if self._job.is_stopped:
-                    return
-                if not self._association.is_established:
-                    self._queue.appendleft(item)
-                    return
-                await self._send(item, ready)
+            with ready:
+                async with self._outstanding:
+                    if self._job.is_stopped:
+                        return
+                    if not self._association.is_established:
+                        self._queue.appendleft(item)
+                        return
+                    await self._send(item, ready)
 
     async def _send(self, item: _Item, ready: Ready) -> None:
         to = self._job.destination

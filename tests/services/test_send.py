@@ -1,7 +1,10 @@
 """Sending one file: what it needs, and how it goes out."""
 
+import asyncio
 import os
 import random
+import threading
+import time
 from pathlib import Path
 
 import pydicom
@@ -17,7 +20,8 @@ from peers import storescp
 from real_files import real_file, real_files
 from scps import Kept, small_files, write_file
 from services import SCP, Storage, associate, contexts_for, read_instance, send_file
-from services.send import CHUNK, CONVERTIBLE, InvalidFileMeta, NotDicom, contexts_of, plan
+from services.instance_file import CALM, CHUNK, SLOW_READ, Disk
+from services.send import CONVERTIBLE, InvalidFileMeta, NotDicom, contexts_of, plan, prepare
 from services.sop_classes import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -235,7 +239,8 @@ def test_a_data_set_of_odd_length_is_not_sent(loop_factory: LoopFactory, tmp_pat
 def test_a_deflated_one_gets_the_padding_it_lacks(
     loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr("services.send.CHUNK", chunk)
+    for module in ("send", "instance_file"):
+        monkeypatch.setattr(f"services.{module}.CHUNK", chunk)
     kept, path = Kept(), real_file("image_dfl.dcm")
     file = read_instance(path)
     assert file.data_set_length % 2 == 1
@@ -285,7 +290,7 @@ def test_a_long_file_that_becomes_shorter_on_the_way_aborts(
                 async with associate(
                     HOST, port, called_ae="SCP", calling_ae="SCU", contexts=contexts_for([file])
                 ) as association:
-                    monkeypatch.setattr("services.send.os.pread", cutting)
+                    monkeypatch.setattr("services.instance_file.os.pread", cutting)
                     await send_file(association, file)
             assert isinstance(association.ended, AssociationAborted)
 
@@ -327,6 +332,39 @@ def test_a_file_that_is_another_one_now_is_not_sent(
 
     run(test(), loop_factory)
     assert kept.instances == []
+
+
+def test_while_the_disk_is_slow_it_is_read_in_a_thread(
+    loop_factory: LoopFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.send.disk", Disk())
+    fstat, readers = os.fstat, list[int]()
+    slow = [True, True, False, False]
+
+    def noting(fd: int) -> os.stat_result:
+        readers.append(threading.get_ident())
+        if slow.pop(0):
+            time.sleep(2 * SLOW_READ)
+        return fstat(fd)
+
+    async def test() -> None:
+        files = list(map(read_instance, small_files(tmp_path, 4)))
+        async with (
+            SCP("SCP", [Storage(Kept())]).listen(port=0) as port,
+            associate(
+                HOST, port, called_ae="SCP", calling_ae="SCU", contexts=contexts_for(files)
+            ) as association,
+        ):
+            monkeypatch.setattr("services.instance_file.os.fstat", noting)
+            for number, file in enumerate(files):
+                if number == 3:
+                    await asyncio.sleep(1.5 * CALM)
+                await prepare(association, file)
+            monkeypatch.undo()
+
+    run(test(), loop_factory)
+    here = threading.get_ident()
+    assert [reader == here for reader in readers] == [True, False, False, True]
 
 
 def test_a_file_meta_in_no_usual_order_is_sent_as_it_is(loop_factory: LoopFactory, tmp_path: Path) -> None:

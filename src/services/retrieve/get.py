@@ -115,9 +115,10 @@ class Get:
             except (DimseError, OSError, ValueError) as error:
                 self._fail(lane, instance, error)
                 continue
-            async with lane.outstanding:
-                if lane.is_wanted:
-                    await self._send(lane, instance, ready)
+            with ready:
+                async with lane.outstanding:
+                    if lane.is_wanted:
+                        await self._send(lane, instance, ready)
 
     async def _send(self, lane: "_Lane", instance: InstanceFile, ready: Ready) -> None:
         association = lane.operation.association
