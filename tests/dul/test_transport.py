@@ -204,7 +204,9 @@ def test_bytes_do_not_prolong_artim(adapter: ModuleType, run: Run) -> None:
                     await asyncio.sleep(0.02)
 
             dripping = asyncio.ensure_future(drip())
-            assert await peer.receive_to_end() == b""
+            with suppress(ConnectionResetError):  # a byte may come in the moment in which it closes
+                assert await peer.receive_to_end() == b""
+            assert not dripping.done(), "it waited for the last byte"
             dripping.cancel()
             await asyncio.gather(dripping, return_exceptions=True)
 
