@@ -290,6 +290,17 @@ def _make(path: Path) -> bool:
     return True
 
 
+def _exists(process: str) -> bool:
+    """Whether there is a process of a number; true for what is no number, of which nothing is known."""
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
 def _lock(place: Path, root_fd: int) -> int:
     fd = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=root_fd)
     try:
@@ -299,9 +310,14 @@ def _lock(place: Path, root_fd: int) -> int:
         os.close(fd)
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
+        who = f"another server, process {holder}: stop that one"
+        if not _exists(holder):
+            who = (
+                f"a process of another server that has ended (its number was {holder}): `fuser {place / _LOCK}` says "
+                "which; end that one"
+            )
         raise DataDirectoryInUse(
-            f"the data directory {place} is used by another server, process {holder}: "
-            "stop that one, or give this one another directory"
+            f"the data directory {place} is used by {who}, or give this one another directory"
         ) from error
     try:
         os.ftruncate(fd, 0)

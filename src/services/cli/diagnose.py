@@ -20,8 +20,8 @@ from dul.negotiation import ProposedContext
 from dul.observation import Observation, PDUReceived
 from dul.pdus import AAssociateAC
 from services.cli.common import PeerAddress
-from services.cli.echo import milliseconds, round_trip_statistics
 from services.cli.hints import hint
+from services.cli.round_trips import milliseconds, round_trip_statistics
 from services.printable import printable
 from services.scu import associate
 from services.sop_classes import UNCOMPRESSED, VERIFICATION, name_of

@@ -1,6 +1,5 @@
 """`dicom-echo`: does the other side answer at all, how fast, and if not, why (PS3.4 Annex A)?"""
 
-import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +17,7 @@ from services.cli.client import (
     tls_context,
 )
 from services.cli.common import ExitCode, PeerAddress
+from services.cli.round_trips import milliseconds, round_trip_statistics
 from services.printable import printable
 
 if TYPE_CHECKING:
@@ -153,16 +153,3 @@ class Echoes:
             typer.echo(f"{self._where} answered {answered} of {count} C-ECHOs ({answered / count:.0%})")
         if stats and answered:
             typer.echo(round_trip_statistics(self.round_trips))
-
-
-def milliseconds(seconds: float) -> str:
-    """A duration for a person."""
-    return f"{seconds * 1000:.2f} ms"
-
-
-def round_trip_statistics(round_trips: list[float]) -> str:
-    """Minimum, average, maximum and standard deviation (of these values, not estimated for others)."""
-    average = sum(round_trips) / len(round_trips)
-    deviation = math.sqrt(sum((one - average) ** 2 for one in round_trips) / len(round_trips))
-    values = (("min", min(round_trips)), ("avg", average), ("max", max(round_trips)), ("stddev", deviation))
-    return "round trip: " + ", ".join(f"{name} {milliseconds(value)}" for name, value in values)

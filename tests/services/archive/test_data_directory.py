@@ -41,6 +41,17 @@ def test_a_second_server_is_refused_by_name(tmp_path: Path) -> None:
     DataDirectory.open(tmp_path).close()
 
 
+def test_a_lock_that_outlives_the_server_says_how_to_find_who_has_it(tmp_path: Path) -> None:
+    holder = DataDirectory.open(tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    (tmp_path / ".lock").write_bytes(ended.stdout)
+    with pytest.raises(DataDirectoryError, match=rf"that has ended .*`fuser {tmp_path}/\.lock` says which"):
+        DataDirectory.open(tmp_path)
+    holder.close()
+
+
 def test_the_lock_of_a_dead_server_is_free(tmp_path: Path) -> None:
     code = (
         "import os, sys; from services.archive.data_directory import DataDirectory;"

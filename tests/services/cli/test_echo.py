@@ -17,7 +17,7 @@ from dul.reasons import RejectReason
 from peers import free_port, storescp
 from scps import in_a_thread
 from services import SCP, Verification
-from services.cli.echo import app, round_trip_statistics
+from services.cli.echo import app
 
 
 class Counting(SCP):
@@ -73,15 +73,6 @@ def test_verbose_tells_of_each() -> None:
         f"MY_PACS at localhost:{port} answered C-ECHO 2",
         f"MY_PACS at localhost:{port} answered 2 of 2 C-ECHOs (100%)",
     ]
-
-
-def test_the_statistics() -> None:
-    assert round_trip_statistics([0.001, 0.003]) == (
-        "round trip: min 1.00 ms, avg 2.00 ms, max 3.00 ms, stddev 1.00 ms"
-    )
-    assert (
-        round_trip_statistics([0.002]) == "round trip: min 2.00 ms, avg 2.00 ms, max 2.00 ms, stddev 0.00 ms"
-    )
 
 
 # -- what goes wrong
