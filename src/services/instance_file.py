@@ -102,7 +102,8 @@ def _check(meta: FileMeta) -> None:
 
 class Disk:
     """Where reading is quick it is done in the event loop, which costs less than a thread; for a while after a slow
-    one, in a thread, so that whoever waits for the disk, it is not the others (as `archive.volume` writes)."""
+    one, in a thread, so that whoever waits for the disk, it is not the others (as `archive.volume` writes). What is too
+    long to be read at once is asked for ahead instead."""
 
     def __init__(self) -> None:
         self._slow_until = 0.0

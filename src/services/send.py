@@ -179,13 +179,22 @@ async def prepare(association: Association, instance: InstanceFile) -> Ready:
 async def _convert(instance: InstanceFile, file: OpenedFile, context: PresentationContext) -> Ready:
     size = instance.data_set_length
     await _ROOM.take(size)
+    # Seconds of pydicom for a large one, which other associations need not wait for.
+    work = asyncio.ensure_future(asyncio.to_thread(_converted, instance, file, context.transfer_syntax))
     try:
-        # Seconds of pydicom for a large one, which other associations need not wait for.
-        converted = await asyncio.to_thread(_converted, instance, file, context.transfer_syntax)
+        return Ready(context, await asyncio.shield(work), size)
     except BaseException:
-        _ROOM.give_back(size)
+        work.add_done_callback(
+            lambda done: _abandoned(done, size)
+        )  # whoever is cancelled leaves the thread at work
         raise
-    return Ready(context, converted, size)
+
+
+def _abandoned(work: "asyncio.Future[bytes]", size: int) -> None:
+    """Nobody wants what was converted, or there is nothing."""
+    _ROOM.give_back(size)
+    if not work.cancelled():
+        work.exception()
 
 
 async def send_ready(

@@ -20,6 +20,7 @@ from peers import storescp
 from real_files import real_file, real_files
 from scps import Kept, small_files, write_file
 from services import SCP, Storage, associate, contexts_for, read_instance, send_file
+from services.conversions import Room
 from services.instance_file import CALM, CHUNK, SLOW_READ, Disk
 from services.send import CONVERTIBLE, InvalidFileMeta, NotDicom, contexts_of, plan, prepare
 from services.sop_classes import (
@@ -332,6 +333,46 @@ def test_a_file_that_is_another_one_now_is_not_sent(
 
     run(test(), loop_factory)
     assert kept.instances == []
+
+
+def test_a_cancelled_conversion_keeps_its_room_until_its_thread_has_ended(
+    loop_factory: LoopFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [file] = map(read_instance, small_files(tmp_path, 1))
+    room, begun, gate = Room(file.data_set_length, patience=0.05), threading.Event(), threading.Event()
+
+    def converted(*_: object) -> bytes:
+        begun.set()
+        assert gate.wait(10)
+        raise ValueError("nobody wants to know")
+
+    monkeypatch.setattr("services.send._ROOM", room)
+    monkeypatch.setattr("services.send._converted", converted)
+
+    async def test() -> None:
+        contexts = [ProposedContext(file.sop_class_uid, (IMPLICIT_LE,))]
+        async with (
+            SCP("SCP", [Storage(Kept())]).listen(port=0) as port,
+            associate(HOST, port, called_ae="SCP", calling_ae="SCU", contexts=contexts) as association,
+        ):
+            preparing = asyncio.create_task(prepare(association, file))
+            await asyncio.to_thread(begun.wait, 10)
+            preparing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await preparing
+            with pytest.raises(OSError, match="no room"):
+                await room.take(1)
+            gate.set()
+            for _ in range(500):
+                try:
+                    await room.take(1)
+                    break
+                except OSError:
+                    continue
+            else:
+                raise AssertionError("the room was never given back")
+
+    run(test(), loop_factory)
 
 
 def test_while_the_disk_is_slow_it_is_read_in_a_thread(
