@@ -22,6 +22,7 @@ from services.archive.data_directory import DataDirectory
 from services.archive.disk import Disk
 from services.archive.errors import (
     ArchiveError,
+    NotIndexed,
     NotRecordable,
     OutOfStorage,
     StorageError,
@@ -153,7 +154,7 @@ class Committer:
         if isinstance(outcome, Exception):
             # Whether it was recorded is unknown: the journal entries stay for the next start.
             for publication in stored:
-                publication.error = StorageError(
+                publication.error = NotIndexed(
                     f"the index could not take the instance: {cause_of(outcome)} ({publication.path})"
                 )
                 publication.error.__cause__ = outcome

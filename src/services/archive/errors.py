@@ -8,6 +8,7 @@
     +-- InstanceTooLarge      more bytes than one instance may have
     +-- OutOfStorage          no room: disk full, quota reached, reserve touched
     +-- StorageError          the disk failed, or is not trusted since it did
+    |   +-- NotIndexed        the index could not be told, so that nobody knows whether it has the instance
     +-- InvalidFile           a stored file is no Part 10 file
     +-- NotRecordable         the index does not take what the data set says
     +-- DataDirectoryError    the data directory cannot be used
@@ -55,6 +56,10 @@ class OutOfStorage(ArchiveError):
 
 class StorageError(ArchiveError):
     """The disk refused an operation, or is not trusted any more because it did."""
+
+
+class NotIndexed(StorageError):
+    """The index could not be told of an instance; whether it has a row will be seen at the next start."""
 
 
 class NotRecordable(ArchiveError):

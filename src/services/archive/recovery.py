@@ -3,7 +3,9 @@
 An instance is published before it is recorded, and its name in `.incoming` goes after both. So whatever has a name
 there and is in its place may lack its row: it is told to the index once more, which changes nothing where the row
 is there. An instance whose UID the index holds elsewhere was never acknowledged and leaves its place again. Only then
-does the name in `.incoming` go, and when the index cannot be asked, all names stay. Everything here blocks.
+does the name in `.incoming` go, and when the index cannot be asked, all names stay. What the index does not take for
+what its data set says stays in both places and is named at every start, which it does not prevent: a later version, or
+another database, may take it. Everything here blocks.
 """
 
 import os

@@ -16,6 +16,7 @@ from services.archive.errors import (
     InstanceTooLarge,
     InvalidUID,
     MissingUID,
+    NotIndexed,
     NotRecordable,
     OutOfStorage,
     StorageError,
@@ -25,6 +26,10 @@ from services.archive.incoming import IncomingInstance
 from services.archive.invalid_data_set import InvalidDataSet
 from services.archive.publish import Outcome
 from services.server.log import get_logger
+
+_TELLING_BEGINNING = (UIDMismatch, NotIndexed, NotRecordable)
+"""Errors of whose text a peer gets what stands before the colon: two UIDs would leave nothing of the 64 characters of
+an LO for what is wrong, and what a database says is for the log."""
 
 _STATUS: dict[type[ArchiveError], int] = {
     OutOfStorage: status.OUT_OF_RESOURCES,
@@ -93,8 +98,7 @@ class ArchiveStore:
     def _refused(self, operation: Operation, error: ArchiveError) -> DimseError:
         code = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), status.PROCESSING_FAILURE)
         _logger(operation).warning("instance refused", status=f"{code:04X}H", cause=str(error))
-        # An Error Comment is LO: of 64 characters, two UIDs would leave none for what is wrong.
-        comment = str(error).partition(":")[0] if isinstance(error, UIDMismatch) else str(error)
+        comment = str(error).partition(":")[0] if isinstance(error, _TELLING_BEGINNING) else str(error)
         return DimseError(code, comment)
 
 

@@ -81,4 +81,4 @@ def tell_repair(repair: Repair, who: str = "an earlier server") -> None:
             file=repair.unindexed,
         )
     for name in repair.unreadable:
-        get_logger().error("left in the data directory: it cannot be read", file=name)
+        get_logger().error("left in the data directory: it cannot be recorded", file=name)

@@ -19,7 +19,7 @@ from dul.negotiation import ProposedContext, build_request
 from dul.pdus import PDV, PDataTF
 from servers import RunningServer, running_server
 from services import associate, contexts_for, read_instance, store, verification_context
-from services.archive.errors import UIDMismatch
+from services.archive.errors import ArchiveError, NotIndexed, NotRecordable, UIDMismatch
 from services.server.archive_store import ArchiveStore
 from services.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
 from services.storage import encode_dataset
@@ -76,15 +76,36 @@ def test_each_fault_has_its_status_and_leaves_nothing(tmp_path: Path, data_set: 
         assert server.left_in_incoming() == []
 
 
-def test_the_comment_on_another_uid_says_so_within_lo() -> None:
+@pytest.mark.parametrize(
+    ("error", "status", "comment"),
+    [
+        (
+            UIDMismatch(
+                "SOP Instance UID differs from the command's: the data set has '1.2', announced was '1.3'"
+            ),
+            0xA900,
+            "SOP Instance UID differs from the command's",
+        ),
+        (
+            NotIndexed(
+                "the index could not take the instance: OperationalError: no route to 192.0.2.9 (1/2/3.dcm)"
+            ),
+            0xA700,
+            "the index could not take the instance",
+        ),
+        (
+            NotRecordable("the index does not take what its data set says: DataError"),
+            0xC000,
+            "the index does not take what its data set says",
+        ),
+    ],
+)
+def test_a_comment_says_what_is_wrong_within_lo(error: ArchiveError, status: int, comment: str) -> None:
     association = SimpleNamespace(number=1, provider=SimpleNamespace(peer="192.0.2.7:1"))
-    error = UIDMismatch(
-        "SOP Instance UID differs from the command's: the data set has '1.2', announced was '1.3'"
-    )
     refused = ArchiveStore._refused(
         cast(Any, None), cast(Any, SimpleNamespace(association=association)), error
     )
-    assert refused.comment == "SOP Instance UID differs from the command's"
+    assert (refused.status, refused.comment) == (status, comment)
 
 
 def tolerant(tmp_path: Path, switch: str) -> tuple[str, str]:

@@ -29,8 +29,13 @@ _PAUSE = 0.01
 _CROSSED = ("40P01", "40001")
 """SQLSTATE of a deadlock and of a serialization failure: rolled back, and worth another try."""
 
-_REFUSALS = frozenset({"DataError", "IntegrityError", "ProgrammingError"})
-"""Classes of the DB-API (PEP 249) for what lies in what was said, not in the database."""
+_REFUSALS = frozenset({"DataError", "IntegrityError"})
+"""Classes of the DB-API (PEP 249) for what lies in what was said. ProgrammingError is none of them: it is
+raised for tables that are missing, too, and for permissions that were taken away."""
+
+_LIMIT_EXCEEDED = "54"
+"""Class of the SQLSTATEs for what is longer or deeper than PostgreSQL takes: an OperationalError, but no lack of
+resources, so that it would come again at every try."""
 
 
 class Connection(Protocol):
@@ -360,6 +365,8 @@ def _has_crossed(error: Exception) -> bool:
 def _is_refusal(error: Exception) -> bool:
     """Whether the database, or what prepares its rows, does not take what an instance says."""
     if isinstance(error, (ValueError, OverflowError)):
+        return True
+    if (getattr(error, "sqlstate", None) or "").startswith(_LIMIT_EXCEEDED):
         return True
     return any(kind.__name__ in _REFUSALS for kind in type(error).__mro__)
 

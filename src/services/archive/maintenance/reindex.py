@@ -31,7 +31,8 @@ class Reindexed(Struct, frozen=True):
     Attributes:
         studies: directories that were looked into.
         instances: rows made.
-        problems: files that have no row, since they are damaged or held twice.
+        problems: files that have no row, since they are damaged, held twice, or say what the database does not take;
+            and names that stay in the journal for such a reason.
     """
 
     studies: int
@@ -83,7 +84,7 @@ def reindex(
     Args:
         directory: open, so that no server uses it; opened with `keep_published`.
         database: of the index, with the tables of this version.
-        on_problem: told of each file that gets no row, and of each name that is none of the archive's.
+        on_problem: told of each file or journal entry that gets no row, and of each name that is not the archive's.
         advance: told of each further study; their number is that of `study_uids(directory.path)`.
         allow_empty: leave the index empty when there is no instance in the data directory.
         identity: of the directory, which the index has then; empty for one that needs none (`archive.identity`).
@@ -125,6 +126,9 @@ def reindex(
         recovered = recover(directory, writer.record)
     finally:
         writer.close()
+    for left in recovered.unreadable:
+        name, _, why = left.partition(": ")
+        problem(Problem(name, why))
     return Reindexed(len(studies), indexed + recovered.published - recovered.elsewhere, problems)
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from services.archive.committer import Record
-from services.archive.errors import ArchiveError
+from services.archive.errors import ArchiveError, NotRecordable
 from services.archive.index.entry import Recorded
 from services.archive.maintenance.verify import Finding, Kind
 from services.archive.recovery import BATCH
@@ -69,7 +69,9 @@ def _record(
     mended = 0
     results = record([instance for _, instance in scanned])
     for (finding, _), result in zip(scanned, results, strict=True):
-        if result is Recorded.ELSEWHERE:
+        if isinstance(result, NotRecordable):
+            on_left(Finding(finding.kind, finding.path, str(result)))
+        elif result is Recorded.ELSEWHERE:
             text = "its SOP Instance UID is held under another study or series"
             on_left(Finding(finding.kind, finding.path, text))
         else:

@@ -68,3 +68,55 @@ def test_who_reads_is_not_waited_for(tmp_path: Path, connection: sqlite3.Connect
     reader.execute("ROLLBACK")
     assert reader.execute("SELECT x FROM t").fetchall() == [(1,)]
     reader.close()
+
+
+class Malformed:
+    """A connection by which no checkpoint succeeds."""
+
+    def __init__(self, failures: list[str]) -> None:
+        self._failures = failures
+
+    def execute(self, statement: str) -> None:
+        if "wal_checkpoint" in statement:
+            self._failures.append(statement)
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_failure_is_said_once_and_tried_again(
+    tmp_path: Path,
+    connection: sqlite3.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(checkpoints, "INTERVAL", 0.01)
+    monkeypatch.setattr(checkpoints, "AFTER_FAILURE", 0.01)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_AT", 200_000)
+    connect, failures = sqlite3.connect, list[str]()
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **k: Malformed(failures) if len(failures) < 3 else connect(*a, **k)
+    )
+    kept = Checkpoints(tmp_path / "index.db")
+    try:
+        connection.execute("INSERT INTO t VALUES (zeroblob(500000))")
+        wait_until(lambda: (tmp_path / "index.db").stat().st_size > 500_000)
+    finally:
+        connection.close()
+        kept.close()
+    assert len(failures) == 3
+    (said,) = caplog.messages
+    assert f"of {tmp_path / 'index.db'} cannot be written" in said
+    assert "DatabaseError: database disk image is malformed" in said
+
+
+def test_a_database_that_has_gone_is_not_made_anew(
+    tmp_path: Path, connection: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = Checkpoints(tmp_path / "index.db")
+    connection.close()
+    (tmp_path / "index.db").unlink()
+    kept.close()
+    assert list(tmp_path.iterdir()) == []
+    assert len(caplog.messages) == 1

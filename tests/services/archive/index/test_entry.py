@@ -142,6 +142,11 @@ def test_no_nul_comes_to_the_database() -> None:
     assert row["patient_id"] == "A B"
 
 
+def test_no_nul_of_a_uid_comes_to_the_database() -> None:
+    attributes = Entry.of(sample("1.4", FrameOfReferenceUID="1.2\0.3")).series()["attributes"]
+    assert json.loads(attributes)["00200052"] == "1.2 .3"
+
+
 def test_numbers_of_big_endian_data_sets() -> None:
     source = Sample(
         values={0x00280010: b"\x02\x00", 0x00280011: b"\x01\x00"}, transfer_syntax_uid=EXPLICIT_BE

@@ -195,6 +195,39 @@ def test_a_row_that_is_known_may_have_gone(database: Database, writer: IndexWrit
     assert_counts_are_true(database)
 
 
+class Failing(IndexWriter):
+    """A database that answers one thing."""
+
+    def __init__(self, database: Database, error: Exception) -> None:
+        super().__init__(database)
+        self._error = error
+
+    def _record_all(self, entries: Any) -> Any:
+        raise self._error
+
+
+class ProgrammingError(Exception):
+    sqlstate = "42P01"
+
+
+class ProgramLimitExceeded(Exception):
+    sqlstate = "54000"
+
+
+def test_a_value_over_a_limit_is_refused(database: Database) -> None:
+    writer = Failing(database, ProgramLimitExceeded("index row size 2800 exceeds maximum 2704"))
+    (refused,) = writer.record([sample("1.4")])
+    writer.close()
+    assert isinstance(refused, NotRecordable)
+
+
+def test_a_table_that_is_missing_is_no_fault_of_an_instance(database: Database) -> None:
+    writer = Failing(database, ProgrammingError("no such relation"))
+    with pytest.raises(ProgrammingError):
+        writer.record([sample("1.4")])
+    writer.close()
+
+
 class Watched:
     """A database whose connection notes the tables that are updated."""
 

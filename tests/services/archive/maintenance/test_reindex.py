@@ -1,7 +1,7 @@
 """Every row is made anew from the files, or none is."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from archive_samples import data_set, leftovers, store_one
 from services.archive.data_directory import DataDirectory
 from services.archive.index.database import Database
+from services.archive.index.entry import Entry, Result
 from services.archive.index.schema import LEVELS, instances, series
 from services.archive.index.writer import IndexWriter
 from services.archive.maintenance import reindex as module
@@ -138,6 +139,31 @@ def test_of_two_with_one_uid_the_acknowledged_one_has_the_row(root: Path, databa
         )
         assert connection.execute(held).scalar_one() == "1.3.2.4"
     assert not (root / "1.3.0/1.3.0.4/1.9.3.dcm").exists()
+
+
+def test_what_the_index_refuses_is_named_and_the_rest_indexed(
+    root: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_all = IndexWriter._record_all
+
+    def refuse(writer: IndexWriter, entries: Sequence[Entry]) -> list[Result]:
+        if {"1.9.1", "1.9.3"} & {entry.sop_instance_uid for entry in entries}:
+            raise ValueError("a name that no log is to have")
+        return record_all(writer, entries)
+
+    monkeypatch.setattr(IndexWriter, "_record_all", refuse)
+    os.link(root / "1.3.2/1.3.2.4/1.9.3.dcm", root / ".incoming" / "1-1")
+    directory = DataDirectory.open(root, keep_published=True)
+    problems: list[Problem] = []
+    done = reindex(directory, database, on_problem=problems.append)
+    directory.close()
+    why = "the index does not take what its data set says: ValueError"
+    assert problems == [
+        Problem("1.3.1/1.3.1.4/1.9.1.dcm", why),
+        Problem(".incoming/1-1", f"1.3.2/1.3.2.4/1.9.3.dcm: {why}"),
+    ]
+    assert (done.instances, done.problems) == (1, 2)
+    assert leftovers(root) == ["1-1"]
 
 
 def test_the_server_goes_on_behind_it(root: Path, database: Database) -> None:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from archive_samples import data_set, store_one
+from services.archive.errors import NotRecordable
 from services.archive.index.database import Database
 from services.archive.index.schema import instances
 from services.archive.index.writer import IndexWriter
@@ -68,3 +69,13 @@ def test_a_second_file_of_one_uid_gets_no_row(root: Path, database: Database) ->
     other = store_one(root, data_set("1.9.0", study="1.3.0", series="1.3.0.4"), "1.9.0").path
     assert mend(root, database) == (0, [(Kind.NO_ROW, other)])
     assert (root / other).exists()
+
+
+def test_what_the_index_refuses_is_left_and_named(root: Path) -> None:
+    left: list[Finding] = []
+    finding = Finding(Kind.NO_ROW, PATHS[0], "")
+    mended = repair(
+        root, [finding], lambda batch: [NotRecordable("it does not take that")], on_left=left.append
+    )
+    assert mended == 0
+    assert left == [Finding(Kind.NO_ROW, PATHS[0], "it does not take that")]
